@@ -47,6 +47,7 @@ type Delivery struct {
 // Outcome is how a delivery is settled.
 type Outcome int
 
+// How a delivery can end.
 const (
 	Ack  Outcome = iota // done: never deliver again
 	Nak                 // deliver again, after Settlement.Delay

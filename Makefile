@@ -1,0 +1,108 @@
+# Every target does the set-up that it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export CGO_ENABLED := 1
+ORT_VERSION := 1.29.0
+ORT := bin/libonnxruntime.so.$(ORT_VERSION)
+PYTHON ?= python3
+VENV := training/.venv
+LINTERS := .cache/linters
+VECTORS := .cache/vectors
+TOOL := go tool -modfile=internal/tools/go.mod
+SOURCES = $(shell git ls-files -co --exclude-standard '*.go' go.mod go.sum)
+SHELL_FILES = .ci/run $(shell git ls-files -co --exclude-standard '*.sh')
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(ORT) build ## fetch ONNX Runtime and build the commands into bin/
+
+$(ORT): model/onnx/fetch.sh
+	@sh model/onnx/fetch.sh bin && touch $@
+
+.PHONY: build
+build: bin/flairstream bin/worker bin/producer ## build the commands into bin/
+
+bin/flairstream bin/worker: bin/%: $(SOURCES)
+	go build -trimpath -o $@ ./cmd/$*
+
+bin/producer: $(SOURCES)
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/producer
+
+.PHONY: demo
+demo: setup ## classify 500 messages from an embedded JetStream, live in the terminal
+	@bin/flairstream demo
+
+.PHONY: test
+test: test-go test-training ## run every test
+
+.PHONY: test-go
+test-go: $(ORT) $(VECTORS)/done ## run the Go tests with the race detector
+	go vet ./...
+	go test -race -timeout 12m ./...
+
+.PHONY: test-training
+test-training: $(VENV)/done ## set up Python and run the tests of training/
+	cd training && .venv/bin/python -m pytest -q
+
+$(VENV)/done: training/requirements.lock training/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r training/requirements.lock
+	$(VENV)/bin/pip install -q --no-deps -e training
+	@touch $@
+
+.PHONY: vectors
+vectors: $(VECTORS)/done ## generate what the tokenizer is compared with: Hugging Face's own ids
+
+$(VECTORS)/done: $(wildcard training/vectors/*)
+	$(PYTHON) -m venv .cache/vectors-venv
+	.cache/vectors-venv/bin/pip install -q -r training/vectors/requirements.txt
+	.cache/vectors-venv/bin/python training/vectors/generate.py --out $(VECTORS)
+	@touch $@
+
+.PHONY: lint
+lint: $(LINTERS)/done $(VENV)/done ## run the linters of Go, Python, shell and Dockerfile
+	@test -z "$$($(TOOL) gofumpt -l . | tee /dev/stderr)" || { echo 'run make fmt'; exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) revive -config .revive.toml ./...
+	cd training && .venv/bin/ruff check . && .venv/bin/ruff format --check .
+	$(LINTERS)/bin/shellcheck $(SHELL_FILES)
+	$(LINTERS)/bin/hadolint Dockerfile
+
+$(LINTERS)/done: internal/tools/linters.txt
+	$(PYTHON) -m venv $(LINTERS)
+	$(LINTERS)/bin/pip install -q -r internal/tools/linters.txt
+	@touch $@
+
+.PHONY: fmt
+fmt: $(VENV)/done ## format Go and Python
+	$(TOOL) gofumpt -w .
+	cd training && .venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+.PHONY: docs
+docs: ## write the settings and metrics in docs/ anew from the code
+	go test ./cmd/... ./worker -run TestDocs -update
+
+.PHONY: soak
+soak: $(ORT) $(VECTORS)/done ## run the long rounds: faults, fuzzing, the data set
+	FLAIRSTREAM_SOAK=1 go test -timeout 60m -count=1 -v ./e2e
+	go test ./event -run '^$$' -fuzz FuzzDecodeText -fuzztime 60s
+	go test ./model/tokenizer -run '^$$' -fuzz FuzzEncode -fuzztime 60s
+
+.PHONY: bench
+bench: $(ORT) ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./event ./queue/... ./model/... ./worker
+
+.PHONY: image
+image: ## build the Docker image (needs a Docker engine)
+	docker build -t flairstream .
+
+.PHONY: clean
+clean: ## remove what was built and fetched
+	rm -rf bin .cache $(VENV)
