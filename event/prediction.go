@@ -169,6 +169,9 @@ func (p *Prediction) check() error {
 		if !finite(l.Score) {
 			return fmt.Errorf("%w: a label's score is not finite", ErrInvalid)
 		}
+		if err := checkStrings(l.Name); err != nil {
+			return err
+		}
 	}
 	for _, vector := range [][]float32{p.Scores, p.Embedding, {p.Surface.UnknownShare}} {
 		for _, v := range vector {

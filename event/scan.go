@@ -56,8 +56,8 @@ func (s *scanner) end() error {
 // as an absent field.
 func (s *scanner) object(fields []string, visit func(field string) error) error {
 	var seen uint
-	return s.members(func(key string) error {
-		i := slices.Index(fields, key)
+	return s.members(func(key []byte) error {
+		i := slices.IndexFunc(fields, func(field string) bool { return field == string(key) })
 		if i < 0 {
 			return s.skip()
 		}
@@ -73,9 +73,9 @@ func (s *scanner) object(fields []string, visit func(field string) error) error 
 }
 
 // members calls visit for each key of an object, standing at the value.
-func (s *scanner) members(visit func(key string) error) error {
+func (s *scanner) members(visit func(key []byte) error) error {
 	return s.list('{', '}', func() error {
-		key, err := s.str()
+		key, err := s.bytes()
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (s scanner) has(field string) bool {
 func (s *scanner) skip() error {
 	switch c := s.peek(); {
 	case c == '{':
-		return s.members(func(string) error { return s.skip() })
+		return s.members(func([]byte) error { return s.skip() })
 	case c == '[':
 		return s.list('[', ']', s.skip)
 	case c == '"':
@@ -151,12 +151,15 @@ func (s *scanner) raw() ([]byte, error) {
 
 // str reads a string.
 func (s *scanner) str() (string, error) {
+	value, err := s.bytes()
+	return string(value), err
+}
+
+// bytes reads a string; what it gives may be part of the input.
+func (s *scanner) bytes() ([]byte, error) {
 	inside, escaped, err := s.quoted()
-	if err != nil {
-		return "", err
-	}
-	if !escaped {
-		return string(inside), nil
+	if err != nil || !escaped {
+		return inside, err
 	}
 	return s.unescape(inside)
 }
@@ -200,7 +203,7 @@ func escapeLength(in []byte) int {
 }
 
 // unescape resolves the escapes that quoted has checked.
-func (s *scanner) unescape(in []byte) (string, error) {
+func (s *scanner) unescape(in []byte) ([]byte, error) {
 	out := make([]byte, 0, len(in))
 	for i := 0; i < len(in); i++ {
 		if in[i] != '\\' {
@@ -214,12 +217,12 @@ func (s *scanner) unescape(in []byte) (string, error) {
 		}
 		r, size := unicodeEscape(in[i:])
 		if size == 0 {
-			return "", s.fail("half a surrogate pair before")
+			return nil, s.fail("half a surrogate pair before")
 		}
 		out = utf8.AppendRune(out, r)
 		i += size - 1
 	}
-	return string(out), nil
+	return out, nil
 }
 
 // unicodeEscape reads \uXXXX, or two that make a surrogate pair; size 0: neither.
@@ -268,15 +271,15 @@ func (s *scanner) scalar() (string, error) {
 // attributes reads an object of scalars.
 func (s *scanner) attributes() (map[string]string, error) {
 	attributes := make(map[string]string)
-	err := s.members(func(key string) error {
-		if _, twice := attributes[key]; twice {
+	err := s.members(func(key []byte) error {
+		if _, twice := attributes[string(key)]; twice {
 			return s.fail("a key given twice")
 		}
 		if s.peek() == 'n' {
 			return s.skip()
 		}
 		value, err := s.scalar()
-		attributes[key] = value
+		attributes[string(key)] = value
 		return err
 	})
 	return attributes, err
