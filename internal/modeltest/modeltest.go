@@ -1,0 +1,91 @@
+// Package modeltest gives tests the ONNX Runtime library and the demo's bundle.
+package modeltest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Library is the path of the ONNX Runtime library: FLAIRSTREAM_ONNXRUNTIME, or else the one that `make setup` puts into
+// bin/. Without one the test is skipped; where CI is set it fails.
+func Library(t testing.TB) string {
+	t.Helper()
+	return found(t, FindLibrary)
+}
+
+// Bundle is the folder of the demo's bundle. Tests that change it work on a Copy.
+func Bundle(t testing.TB) string {
+	t.Helper()
+	return found(t, FindBundle)
+}
+
+// FindLibrary is Library for those without a test at hand.
+func FindLibrary() (string, error) {
+	if path := os.Getenv("FLAIRSTREAM_ONNXRUNTIME"); path != "" {
+		return path, nil
+	}
+	root, err := root()
+	if err != nil {
+		return "", err
+	}
+	paths, err := filepath.Glob(filepath.Join(root, "bin", "libonnxruntime.*"))
+	if err != nil {
+		return "", err
+	}
+	if len(paths) != 1 {
+		return "", errors.New("the ONNX Runtime library is not in bin/: run `make setup`")
+	}
+	return paths[0], nil
+}
+
+// FindBundle is Bundle for those without a test at hand.
+func FindBundle() (string, error) {
+	root, err := root()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "examples", "bundle")
+	if _, err := os.Stat(filepath.Join(dir, "bundle.json")); err != nil {
+		return "", fmt.Errorf("the demo's bundle is not there: %w", err)
+	}
+	return dir, nil
+}
+
+func found(t testing.TB, find func() (string, error)) string {
+	t.Helper()
+	path, err := find()
+	if err != nil && os.Getenv("CI") != "" {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	return path
+}
+
+// root is the repository's: the nearest folder above the test that has a go.mod.
+func root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("no go.mod above the test's folder")
+}
+
+// Copy copies a folder of plain files into one of the test's own.
+func Copy(t testing.TB, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
