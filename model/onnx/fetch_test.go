@@ -14,7 +14,7 @@ import (
 const wrongPip = `#!/bin/sh
 case "$*" in
 *"pip download"*) while [ "$1" != --dest ]; do shift; done; : >"$2/onnxruntime-0-fake.whl" ;;
-*zipfile*) mkdir -p "$4/onnxruntime/capi" && echo wrong >"$4/onnxruntime/capi/libonnxruntime.so.` + Version + `" ;;
+*zipfile*) mkdir -p "$5/onnxruntime/capi" && echo wrong >"$5/onnxruntime/capi/libonnxruntime.so.` + Version + `" ;;
 esac
 `
 
