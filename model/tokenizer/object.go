@@ -1,0 +1,79 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// object is a JSON object of tokenizer.json, of which every field must be known.
+type object struct {
+	name   string
+	fields map[string]json.RawMessage
+}
+
+func readObject(name string, data []byte) (object, error) {
+	o := object{name: name}
+	if err := json.Unmarshal(data, &o.fields); err != nil {
+		return o, fmt.Errorf("%s: %w", name, err)
+	}
+	if o.fields == nil {
+		return o, fmt.Errorf("%s null is not implemented", name)
+	}
+	return o, nil
+}
+
+// readType returns the object's type, and refuses any other than the given ones.
+func (o object) readType(want ...string) (string, error) {
+	var found string
+	if err := json.Unmarshal(o.fields["type"], &found); err != nil {
+		return "", fmt.Errorf("%s without a type is not implemented; it must be %s", o.name, strings.Join(want, " or "))
+	}
+	if !slices.Contains(want, found) {
+		return "", fmt.Errorf("%s %q is not implemented; it must be %s", o.name, found, strings.Join(want, " or "))
+	}
+	return found, nil
+}
+
+// mustHave refuses any field but the given ones, and the lack of one of them.
+func (o object) mustHave(fields ...string) error {
+	for _, field := range slices.Sorted(maps.Keys(o.fields)) {
+		if !slices.Contains(fields, field) {
+			return fmt.Errorf("%s: the field %q is not implemented", o.name, field)
+		}
+	}
+	for _, field := range fields {
+		if o.fields[field] == nil {
+			return fmt.Errorf("%s: the field %q is missing", o.name, field)
+		}
+	}
+	return nil
+}
+
+// mustBe refuses a field that is not the given JSON.
+func (o object) mustBe(field, want string) error {
+	var found bytes.Buffer
+	if err := json.Compact(&found, o.fields[field]); err != nil {
+		return fmt.Errorf("%s: %s: %w", o.name, field, err)
+	}
+	if found.String() != want {
+		return fmt.Errorf("%s: %s must be %s", o.name, field, want)
+	}
+	return nil
+}
+
+// read decodes a field that is not null.
+func (o object) read(field string, into any) error {
+	if o.isNull(field) {
+		return fmt.Errorf("%s: %s is null", o.name, field)
+	}
+	if err := json.Unmarshal(o.fields[field], into); err != nil {
+		return fmt.Errorf("%s: %s: %w", o.name, field, err)
+	}
+	return nil
+}
+
+func (o object) isNull(field string) bool { return string(o.fields[field]) == "null" }
