@@ -35,6 +35,8 @@ func newOptions(level ort.GraphOptimizationLevel) (*ort.SessionOptions, error) {
 		options.SetGraphOptimizationLevel(level),
 		options.SetIntraOpNumThreads(1),
 		options.SetInterOpNumThreads(1),
+		// Memory plans are kept for every shape there ever was, and save no time here.
+		options.SetMemPattern(false),
 		// A thread that waits would otherwise burn a core that the other stages need.
 		options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 	)
