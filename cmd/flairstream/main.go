@@ -46,6 +46,9 @@ Exit status: 0 done, 1 failed, 2 called wrongly.`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w; %w", err, errUsage) })
-	root.AddCommand()
+	root.AddCommand(
+		newBundleCommand(),
+		newClassifyCommand(),
+	)
 	return root
 }
