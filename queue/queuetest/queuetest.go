@@ -40,10 +40,13 @@ type check struct {
 	run  func(t *testing.T, h Harness)
 }
 
-// Test runs the suite. open is called once a test.
+// Test runs the suite in parallel. open is called once a test.
 func Test(t *testing.T, open func(t *testing.T) Harness) {
 	for _, c := range checks {
-		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, open(t))
+		})
 	}
 }
 

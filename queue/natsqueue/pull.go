@@ -1,0 +1,154 @@
+package natsqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"flairstream/queue"
+)
+
+var (
+	errAgain = errors.New("the request ended; ask again")
+	errGone  = errors.New("the consumer may be gone")
+)
+
+const (
+	pullExpires = 30 * time.Second
+	heartbeat   = 5 * time.Second
+	// look is how often a waiting pull looks whether the connection was lost meanwhile: its request is lost then too.
+	look = 500 * time.Millisecond
+	// silence is how long the rest of a batch may be under way.
+	silence = time.Second
+)
+
+// pull is one request to the consumer: it waits for the first message and takes what else is there. With no_wait and
+// expires the server holds the request until it has something and ends it when it has no more, so that nothing is sent to a
+// caller who left.
+func (s *Source) pull(ctx context.Context, limit int) ([]queue.Delivery, error) {
+	nc := s.conn.nc
+	inbox := nc.NewInbox()
+	// Room for the messages, heartbeats and the end: the client drops what finds none.
+	messages := make(chan *nats.Msg, limit+64)
+	sub, err := nc.ChanSubscribe(inbox, messages)
+	if err != nil {
+		return nil, err
+	}
+	request := fmt.Appendf(nil, `{"batch":%d,"no_wait":true,"expires":%d,"idle_heartbeat":%d}`, limit, pullExpires, heartbeat)
+	reconnects := nc.Stats().Reconnects
+	if err := nc.PublishRequest(s.next, inbox, request); err != nil {
+		_ = sub.Unsubscribe()
+		return nil, err
+	}
+	p := pulled{source: s, messages: messages, limit: limit, reconnects: reconnects}
+	err = p.collect(ctx)
+	if errors.Is(err, errUnfinished) {
+		err = p.leave(sub)
+	} else {
+		_ = sub.Unsubscribe()
+	}
+	return p.deliveries, err
+}
+
+// errUnfinished tells that the server may still send.
+var errUnfinished = errors.New("left before the request ended")
+
+// pulled is what one request brought so far.
+type pulled struct {
+	source     *Source
+	messages   chan *nats.Msg
+	limit      int
+	reconnects uint64
+	deliveries []queue.Delivery
+}
+
+// collect returns when the request has ended, or with errUnfinished when there is no sense in waiting for it.
+func (p *pulled) collect(ctx context.Context) error {
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	last := time.Now()
+	for {
+		select {
+		case m := <-p.messages:
+			if err := p.take(m); err != nil {
+				return err
+			}
+			last = time.Now()
+		case now := <-ticker.C:
+			quiet := now.Sub(last)
+			lost := p.source.conn.nc.Stats().Reconnects != p.reconnects
+			if lost || quiet > 2*heartbeat || len(p.deliveries) > 0 && quiet > silence {
+				return errUnfinished
+			}
+			if err := p.source.open(ctx); err != nil {
+				return errUnfinished
+			}
+		case <-ctx.Done():
+			return errUnfinished
+		case <-p.source.closed:
+			return errUnfinished
+		}
+	}
+}
+
+// take adds a message; an error ends the request.
+func (p *pulled) take(m *nats.Msg) error {
+	if !strings.HasPrefix(m.Reply, "$JS.ACK.") {
+		return status(m)
+	}
+	d, err := p.source.delivery(m)
+	if err != nil {
+		return nil
+	}
+	d.LeaseUntil = p.source.leases.take(time.Now(), d.Origin.Handle)
+	p.deliveries = append(p.deliveries, d)
+	if len(p.deliveries) == p.limit {
+		return errAgain
+	}
+	return nil
+}
+
+// leave takes back the interest and then what was sent before the server knew.
+func (p *pulled) leave(sub *nats.Subscription) error {
+	if err := sub.Drain(); err != nil {
+		return errAgain
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), silence)
+	defer cancel()
+	_ = p.source.conn.nc.FlushWithContext(ctx)
+	for {
+		select {
+		case m := <-p.messages:
+			if p.take(m) != nil {
+				return errAgain
+			}
+		default:
+			return errAgain
+		}
+	}
+}
+
+// status tells what the server says instead of a message: nil to go on waiting.
+func status(m *nats.Msg) error {
+	switch m.Header.Get("Status") {
+	case "100": // a heartbeat
+		return nil
+	case "404": // no more messages
+		return errAgain
+	case "408":
+		if m.Header.Get("Description") == "Request Timeout" {
+			return errAgain
+		}
+	case "503": // nobody listens for requests
+		return errGone
+	case "409":
+		if m.Header.Get("Description") == "Consumer Deleted" {
+			return errGone
+		}
+	}
+	return fmt.Errorf("pull: %s %s", m.Header.Get("Status"), m.Header.Get("Description"))
+}
