@@ -1,0 +1,191 @@
+package worker
+
+import (
+	"time"
+)
+
+// batch goes into the model in one call.
+type batch struct {
+	items  []*item
+	padded int // length that every text is padded to, in tokens
+	tokens int // of all texts, without padding
+	fill   fill
+}
+
+// fill says why a batch was closed.
+type fill int
+
+const (
+	fillFull     fill = iota // at its limit of texts or tokens
+	fillIdle                 // a slot was free, and nothing else of like length was there
+	fillDeadline             // its oldest text could wait no more
+	fillAlone                // a text that may have killed a worker
+)
+
+// fills are the names in metrics.
+var fills = map[fill]string{fillFull: "full", fillIdle: "idle", fillDeadline: "deadline", fillAlone: "alone"}
+
+// maxWaste is the share of padding that texts of neighbouring lengths may bring into a batch. Above it, it is cheaper to
+// run them by themselves.
+const maxWaste = 0.2
+
+// buckets hold the texts that wait for a slot, by length, oldest first in each.
+type buckets struct {
+	maxTexts, maxTokens int // of a batch
+	queues              []fifo
+	texts               int
+}
+
+func newBuckets(maxTexts, maxTokens, longest int) *buckets {
+	return &buckets{maxTexts: maxTexts, maxTokens: maxTokens, queues: make([]fifo, bucketOf(longest)+1)}
+}
+
+// bucketOf gives the bucket of a length: steps of 8 tokens to 64, 16 to 128, 32 to 512, 64 beyond.
+func bucketOf(tokens int) int {
+	switch n := tokens - 1; {
+	case n < 64:
+		return n / 8
+	case n < 128:
+		return 8 + (n-64)/16
+	case n < 512:
+		return 12 + (n-128)/32
+	default:
+		return 24 + (n-512)/64
+	}
+}
+
+// padded rounds a length up as the classifier does.
+func padded(tokens int) int { return (tokens + 7) / 8 * 8 }
+
+func (b *buckets) add(it *item) {
+	i := min(bucketOf(len(it.tokens.IDs)), len(b.queues)-1)
+	b.queues[i].push(it)
+	b.texts++
+}
+
+// oldest is the bucket whose first text came first, -1 when all are empty.
+func (b *buckets) oldest() int {
+	found := -1
+	for i := range b.queues {
+		if q := &b.queues[i]; !q.empty() && (found < 0 || q.first().received.Before(b.queues[found].first().received)) {
+			found = i
+		}
+	}
+	return found
+}
+
+// heaviest is the bucket with the most tokens, -1 when all are empty.
+func (b *buckets) heaviest() int {
+	found := -1
+	for i := range b.queues {
+		if q := &b.queues[i]; !q.empty() && (found < 0 || q.tokens > b.queues[found].tokens) {
+			found = i
+		}
+	}
+	return found
+}
+
+// next takes a batch: the texts that wait longest, where one came before the given time, else of the length that has the
+// most tokens. There must be a text.
+func (b *buckets) next(before time.Time) batch {
+	seed, why := b.heaviest(), fillIdle
+	if oldest := b.oldest(); b.queues[oldest].first().received.Before(before) {
+		seed, why = oldest, fillDeadline
+	}
+	out := b.take(seed)
+	out.fill = why
+	if why == fillIdle && b.full(out) {
+		out.fill = fillFull
+	}
+	return out
+}
+
+// take makes a batch of the bucket's first texts and, while there is room, of those of neighbouring lengths.
+func (b *buckets) take(seed int) batch {
+	out := batch{items: make([]*item, 0, min(b.maxTexts, b.texts))}
+	rounded := 0 // the lengths, each rounded up by itself: that much padding is not the neighbours' fault
+	fits := func(it *item, waste float64) bool {
+		n, length := len(out.items)+1, max(out.padded, padded(len(it.tokens.IDs)))
+		own := rounded + padded(len(it.tokens.IDs))
+		return n == 1 || n <= b.maxTexts && n*length <= b.maxTokens && float64(n*length-own) <= waste*float64(n*length)
+	}
+	takeFrom := func(i int, waste float64) bool {
+		q := &b.queues[i]
+		for !q.empty() && fits(q.first(), waste) {
+			it := q.pop()
+			out.items = append(out.items, it)
+			out.padded = max(out.padded, padded(len(it.tokens.IDs)))
+			out.tokens += len(it.tokens.IDs)
+			rounded += padded(len(it.tokens.IDs))
+		}
+		return q.empty()
+	}
+	emptied := takeFrom(seed, 1)
+	for i := seed - 1; emptied && i >= 0; i-- { // shorter ones first: they make nobody longer
+		emptied = takeFrom(i, maxWaste)
+	}
+	for i := seed + 1; i < len(b.queues) && b.queues[seed].empty(); i++ {
+		if !takeFrom(i, maxWaste) {
+			break
+		}
+	}
+	b.texts -= len(out.items)
+	return out
+}
+
+// full tells whether one more text as long as the batch would be too much.
+func (b *buckets) full(out batch) bool {
+	n := len(out.items) + 1
+	return n > b.maxTexts || n*out.padded > b.maxTokens
+}
+
+// hasFull tells whether a batch taken now would be full.
+func (b *buckets) hasFull() bool {
+	i := b.heaviest()
+	if i < 0 {
+		return false
+	}
+	q := &b.queues[i]
+	return q.len() >= b.maxTexts || q.tokens >= b.maxTokens
+}
+
+// drain empties all buckets.
+func (b *buckets) drain() []*item {
+	var all []*item
+	for i := range b.queues {
+		for q := &b.queues[i]; !q.empty(); {
+			all = append(all, q.pop())
+		}
+	}
+	b.texts = 0
+	return all
+}
+
+// fifo is a queue of texts.
+type fifo struct {
+	items  []*item
+	head   int
+	tokens int // padded
+}
+
+func (q *fifo) len() int     { return len(q.items) - q.head }
+func (q *fifo) empty() bool  { return q.head == len(q.items) }
+func (q *fifo) first() *item { return q.items[q.head] }
+
+func (q *fifo) push(it *item) {
+	if q.head > 64 && 2*q.head > len(q.items) { // reuse the room of those that left
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, it)
+	q.tokens += padded(len(it.tokens.IDs))
+}
+
+func (q *fifo) pop() *item {
+	it := q.items[q.head]
+	q.items[q.head] = nil
+	q.head++
+	q.tokens -= padded(len(it.tokens.IDs))
+	return it
+}

@@ -1,0 +1,107 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"flairstream/event"
+	"flairstream/internal/secret"
+	"flairstream/queue"
+)
+
+// Options tune a worker. Zero values take the defaults given here.
+type Options struct {
+	// Pipeline is part of every prediction's id: a redelivery, also to a newer model, can not make a second prediction in the
+	// same pipeline. Required.
+	Pipeline string
+	// Slots is how many batches are in the model at a time. Default: GOMAXPROCS.
+	Slots int
+	// InFlight bounds the texts that this worker holds; the consumer's own limit holds as well. Default: 4096.
+	InFlight int
+	// LookAheadTokens bounds the tokens that wait for a slot. A deeper look-ahead makes batches of like length easier to find,
+	// and holds texts that another worker could take. Default: 16,384 a slot, about a second of a six-layer model's work.
+	LookAheadTokens int
+	// BatchTexts is how many texts a batch has at most. Default: 8; on CPUs larger batches are not faster.
+	BatchTexts int
+	// BatchTokens bounds a batch of several texts: their number times the longest one, padding included. Default: 512.
+	BatchTokens int
+	// LatencyTarget is how long a text waits for others of its length before its turn comes whatever its length.
+	// Default: 2 s.
+	LatencyTarget time.Duration
+	// ModelTimeout is how long the model may take for one batch before it is taken to hang. Default: 60 s.
+	ModelTimeout time.Duration
+	// DrainTimeout is how long a stop may take. Default: 25 s; services are killed 30 s after being asked to stop.
+	DrainTimeout time.Duration
+	// TextHashKey is the key of the HMAC-SHA-256 of the text that predictions carry. Without one they carry none.
+	TextHashKey secret.String
+	// EmbeddingShare is the share of predictions, 0 to 1, that carry the embedding; the text's id decides which. Default: 0.
+	EmbeddingShare float64
+	// Version is the worker's own; dead letters carry it.
+	Version string
+	// Registerer takes the metrics. nil: they are not exported.
+	Registerer prometheus.Registerer
+	// Logger is silent while all is well. nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults(limits queue.Limits) Options {
+	orDefault(&o.Slots, runtime.GOMAXPROCS(0))
+	orDefault(&o.InFlight, 4096)
+	o.InFlight = min(o.InFlight, limits.InFlight)
+	orDefault(&o.LookAheadTokens, 16_384*o.Slots)
+	orDefault(&o.BatchTexts, 8)
+	orDefault(&o.BatchTokens, 512)
+	orDefault(&o.LatencyTarget, 2*time.Second)
+	orDefault(&o.ModelTimeout, time.Minute)
+	orDefault(&o.DrainTimeout, 25*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func orDefault[T int | time.Duration](value *T, otherwise T) {
+	if *value == 0 {
+		*value = otherwise
+	}
+}
+
+func (o Options) validate(limits queue.Limits) error {
+	var errs []error
+	if err := event.CheckPipeline(o.Pipeline); err != nil {
+		errs = append(errs, fmt.Errorf("worker.Options.Pipeline: %w", err))
+	}
+	for _, field := range []struct {
+		name  string
+		value int
+	}{
+		{"Slots", o.Slots},
+		{"LookAheadTokens", o.LookAheadTokens},
+		{"BatchTexts", o.BatchTexts},
+		{"BatchTokens", o.BatchTokens},
+		{"LatencyTarget", int(o.LatencyTarget)},
+		{"ModelTimeout", int(o.ModelTimeout)},
+		{"DrainTimeout", int(o.DrainTimeout)},
+	} {
+		if field.value < 0 {
+			errs = append(errs, fmt.Errorf("worker.Options.%s must be positive", field.name))
+		}
+	}
+	if !(o.EmbeddingShare >= 0 && o.EmbeddingShare <= 1) {
+		errs = append(errs, fmt.Errorf("worker.Options.EmbeddingShare is %v, want 0 to 1", o.EmbeddingShare))
+	}
+	switch {
+	case limits.Lease <= 0:
+		errs = append(errs, errors.New("the source of texts gives no lease"))
+	case limits.InFlight <= 0:
+		errs = append(errs, errors.New("the source of texts allows none in flight"))
+	case o.InFlight < 0:
+		errs = append(errs, errors.New("worker.Options.InFlight must be positive"))
+	}
+	return errors.Join(errs...)
+}
