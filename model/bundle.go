@@ -76,6 +76,9 @@ func open(dir string) (*Bundle, error) {
 	if err := checkFiles(dir, manifest.Files); err != nil {
 		return nil, fmt.Errorf("%w\n%w", ErrCorrupt, err)
 	}
+	if err := checkConfig(filepath.Join(dir, ConfigFile), manifest.Labels); err != nil {
+		return nil, fmt.Errorf("%w\n%w", ErrCorrupt, err)
+	}
 	digest := sha256.Sum256(data)
 	return &Bundle{Dir: dir, Manifest: manifest, Digest: hex.EncodeToString(digest[:])}, nil
 }

@@ -155,6 +155,34 @@ func wantError(t *testing.T, dir string, want ...string) {
 	}
 }
 
+const config = `{"id2label": {"0": "rain", "1": "sun"}}`
+
+func TestOpenNamesLabelsInAnotherOrder(t *testing.T) {
+	for _, test := range []struct{ config, want string }{
+		{`{"id2label": {"0": "sun", "1": "rain"}}`, `config.json: label 1 is "rain", in bundle.json it is "sun"`},
+		{`{"id2label": {"0": "rain"}}`, "config.json: id2label has 1 labels, bundle.json has 2"},
+		{`{}`, "config.json: id2label has 0 labels"},
+		{`{"id2label": 1}`, "config.json: json: cannot unmarshal number"},
+	} {
+		dir := writeBundle(t, nil)
+		write(t, filepath.Join(dir, ConfigFile), []byte(test.config))
+		data, err := os.ReadFile(filepath.Join(dir, ManifestFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		was, err := json.Marshal(File{Bytes: int64(len(config)), SHA256: digest([]byte(config))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		is, err := json.Marshal(File{Bytes: int64(len(test.config)), SHA256: digest([]byte(test.config))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, ManifestFile), bytes.Replace(data, was, is, 1))
+		wantError(t, dir, test.want)
+	}
+}
+
 // writeBundle writes a sound bundle with these golden rows; nil: good ones.
 func writeBundle(t *testing.T, golden []string) string {
 	t.Helper()
@@ -164,7 +192,7 @@ func writeBundle(t *testing.T, golden []string) string {
 	dir := t.TempDir()
 	files := map[string]File{}
 	for name, content := range map[string]string{
-		"model.onnx": "graph", TokenizerFile: "{}", ConfigFile: "{}", "LICENSES/model.txt": "free",
+		"model.onnx": "graph", TokenizerFile: "{}", ConfigFile: config, "LICENSES/model.txt": "free",
 		GoldenFile: strings.Join(append(golden, ""), "\n"),
 	} {
 		write(t, filepath.Join(dir, name), []byte(content))
