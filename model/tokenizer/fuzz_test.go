@@ -61,7 +61,7 @@ func checkEncoding(t *testing.T, tokenizer *Tokenizer, e Encoding, size int32) {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(minimalFile), "aa")
 	f.Add([]byte(strings.Replace(minimalFile, `"continuing_subword_prefix": "##"`, `"continuing_subword_prefix": ""`, 1)), "a a")
-	f.Fuzz(func(t *testing.T, file []byte, text string) {
+	f.Fuzz(func(_ *testing.T, file []byte, text string) {
 		if tokenizer, err := Load(file); err == nil {
 			tokenizer.Encode(text, 16)
 		}

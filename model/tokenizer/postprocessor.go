@@ -25,6 +25,7 @@ func readPostProcessor(data []byte) (first, last int32, err error) {
 // bertToken is ["[CLS]", 101].
 type bertToken int32
 
+// UnmarshalJSON takes the id alone.
 func (b *bertToken) UnmarshalJSON(data []byte) error {
 	var pair []json.RawMessage
 	if err := json.Unmarshal(data, &pair); err != nil {

@@ -5,10 +5,7 @@
 // on some hundred code points; the tables here are generated from the library itself by training/vectors.
 package tokenizer
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Tokenizer encodes texts. It is safe for concurrent use.
 type Tokenizer struct {
@@ -62,8 +59,7 @@ func (t *Tokenizer) Encode(text string, maxTokens int) Encoding {
 			break
 		}
 	}
-	e.IDs = append(slices.Grow([]int32(nil), len(ids)+1), ids...)
-	e.IDs = append(e.IDs, t.last)
+	e.IDs = append(append(make([]int32, 0, len(ids)+1), ids...), t.last)
 	return e
 }
 

@@ -113,8 +113,16 @@ func TestLongTexts(t *testing.T) {
 		ids       int
 		truncated bool
 	}{
-		{"a", 3, false}, {"\U0001d165\u302e", 3, false}, {"각", 3, false}, {" ", 0, false}, {"\t", 2, false},
-		{"\u0301", 2, false}, {"\ufe0f", 0, false}, {"a ", 512, true}, {"天", 512, true}, {"!", 512, true},
+		{"a", 3, false},
+		{"\U0001d165\u302e", 3, false},
+		{"각", 3, false},
+		{" ", 0, false},
+		{"\t", 2, false},
+		{"\u0301", 2, false},
+		{"\ufe0f", 0, false},
+		{"a ", 512, true},
+		{"天", 512, true},
+		{"!", 512, true},
 	} {
 		got := tokenizer.Encode(strings.Repeat(c.unit, size/len(c.unit)), 512)
 		if len(got.IDs) != c.ids || got.Truncated != c.truncated {

@@ -79,7 +79,7 @@ var whitespace = []span{
 	{0x202f, 0x202f}, {0x205f, 0x205f}, {0x3000, 0x3000},
 }
 
-// punctuation is what the pre-tokenizer makes a word of its own.
+// punctuation is what the pre-tokenizer makes a word.
 var punctuation = []span{
 	{0x21, 0x2f}, {0x3a, 0x40}, {0x5b, 0x60}, {0x7b, 0x7e}, {0xa1, 0xa1}, {0xa7, 0xa7}, {0xab, 0xab}, {0xb6, 0xb7},
 	{0xbb, 0xbb}, {0xbf, 0xbf}, {0x37e, 0x37e}, {0x387, 0x387}, {0x55a, 0x55f}, {0x589, 0x58a}, {0x5be, 0x5be},
@@ -207,7 +207,7 @@ var combiningClasses = []combiningSpan{
 	{span{0x35d, 0x35e}, 234}, {span{0x360, 0x361}, 234}, {span{0x1dcd, 0x1dcd}, 234}, {span{0x345, 0x345}, 240},
 }
 
-// decompositions: a rune, then its full NFD; Hangul syllables have a formula.
+// decompositions hold a rune, then its full NFD; Hangul syllables have a formula.
 var decompositions = []string{
 	"\u00c0A\u0300", "\u00c1A\u0301", "\u00c2A\u0302", "\u00c3A\u0303", "\u00c4A\u0308", "\u00c5A\u030a",
 	"\u00c7C\u0327", "\u00c8E\u0300", "\u00c9E\u0301", "\u00caE\u0302", "\u00cbE\u0308", "\u00ccI\u0300",
@@ -608,7 +608,7 @@ var decompositions = []string{
 	"\U0002fa19\u9f05", "\U0002fa1a\u9f0f", "\U0002fa1b\u9f16", "\U0002fa1c\u9f3b", "\U0002fa1d\U0002a600",
 }
 
-// lowerCase: a rune, then what lowercase makes of it.
+// lowerCase holds a rune, then what lowercase makes of it.
 var lowerCase = []string{
 	"Aa", "Bb", "Cc", "Dd", "Ee", "Ff", "Gg", "Hh", "Ii", "Jj", "Kk", "Ll", "Mm", "Nn", "Oo", "Pp", "Qq", "Rr",
 	"Ss", "Tt", "Uu", "Vv", "Ww", "Xx", "Yy", "Zz", "\u00c0\u00e0", "\u00c1\u00e1", "\u00c2\u00e2", "\u00c3\u00e3",

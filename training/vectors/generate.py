@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+
 import texts
 from cleaning import clean, is_empty
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENIZER = ROOT / "examples" / "bundle" / "tokenizer.json"
@@ -62,7 +63,7 @@ def write_vectors(tokenizer_json: Path, folder: Path) -> None:
 
 
 def small_vocabulary(batch: list[str]) -> dict[str, int]:
-    """Return pieces for most characters of the texts, so that their ids show how they were normalized, and some longer ones."""
+    """Return pieces for most characters, so that ids show how a text was normalized, and some longer ones."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##ing", "##able", "un", "##believ"]
     normalizer, splitter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     for text in batch:
@@ -92,7 +93,12 @@ def small_tokenizer(vocabulary: dict[str, int]) -> dict:
             "lowercase": True,
         },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": {"type": "TemplateProcessing", "single": [cls, a, sep], "pair": [cls, a, sep, *b], "special_tokens": special},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [cls, a, sep],
+            "pair": [cls, a, sep, *b],
+            "special_tokens": special,
+        },
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
         "model": {
             "type": "WordPiece",

@@ -1,4 +1,4 @@
-"""Seeded texts that try a tokenizer: every plane of Unicode, marks in any order, controls, emoji, long words, and prose."""
+"""Seeded texts that try a tokenizer: every plane of Unicode, marks in any order, controls, emoji, long words, prose."""
 
 import random
 import unicodedata
@@ -30,11 +30,17 @@ SENTENCES = (
 SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]", "##ing", "##", "[unused0]", "<s>", "[ CLS ]", "[sep]")
 EMOJI = ("😀", "👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇨🇭", "❤️", "☺︎", "1️⃣", "🧑🏿‍🚀", "🏴\U000e0067\U000e0062\U000e007f", "✈", "™️")
 WHITESPACE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2000\u2003\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-INVISIBLE = "\x00\x01\x08\x7f\xad\u034f\u061c\u200b\u200c\u200d\u200e\u2060\ufe0e\ufe0f\ufeff\ufff9\ufffd\ufffe\U000e0001\U000f0000"
+INVISIBLE = (
+    "\x00\x01\x08\x7f\xad\u034f\u061c\u200b\u200c\u200d\u200e\u2060"
+    "\ufe0e\ufe0f\ufeff\ufff9\ufffd\ufffe\U000e0001\U000f0000"
+)
 C1 = "".join(map(chr, range(0x7E, 0xA2)))
 MARKS = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c)).startswith("M")]
 # What strip_accents keeps although it has a combining class, in Unicode's names as in those of old versions.
-KEPT_MARKS = "\u08d4\u1b44\u1baa\u1bf2\u302e\u302f\ua953\ua9c0\U000111c0\U00011446\U0001d165\U0001d16d\U0001d16e\U0001e000\U0001e94a"
+KEPT_MARKS = (
+    "\u08d4\u1b44\u1baa\u1bf2\u302e\u302f\ua953\ua9c0"
+    "\U000111c0\U00011446\U0001d165\U0001d16d\U0001d16e\U0001e000\U0001e94a"
+)
 BLOCKS = (
     (0x20, 0x7F), (0xA0, 0x250), (0x250, 0x530), (0x530, 0x900), (0x900, 0x1000), (0x1000, 0x1100), (0x1100, 0x1200),
     (0x1200, 0x1E00), (0x1E00, 0x2000), (0x2000, 0x2070), (0x2070, 0x2C00), (0x2C00, 0x3000), (0x3000, 0x3400),
@@ -88,7 +94,9 @@ def special(r: random.Random) -> str:
 
 def prose(r: random.Random) -> str:
     """Return a sentence, in parts from others, in another case or form, or with one character changed."""
-    words = [r.choice(r.choice(SENTENCES).split(" ")) for _ in range(r.randint(1, 12))] if r.random() < 0.5 else [r.choice(SENTENCES)]
+    words = [r.choice(r.choice(SENTENCES).split(" ")) for _ in range(r.randint(1, 12))]
+    if r.random() < 0.5:
+        words = [r.choice(SENTENCES)]
     text = r.choice((" ", " ", "  ", "\n", "-", "'")).join(words)
     text = r.choice((str, str, str.upper, str.title))(text)
     text = unicodedata.normalize(r.choice(("NFC", "NFD", "NFKC")), text)
@@ -106,7 +114,17 @@ def truncated(r: random.Random) -> str:
     return r.choice((" ", " ", "", "\n")).join([unit] * count) + tail
 
 
-KINDS: tuple[Callable[[random.Random], str], ...] = (anything, marks, controls, blanks, emoji, long_word, special, prose, truncated)
+KINDS: tuple[Callable[[random.Random], str], ...] = (
+    anything,
+    marks,
+    controls,
+    blanks,
+    emoji,
+    long_word,
+    special,
+    prose,
+    truncated,
+)
 WEIGHTS = (25, 20, 10, 3, 5, 3, 4, 29, 1)
 
 
