@@ -26,8 +26,13 @@ func TestConformance(t *testing.T) {
 			DeadLetters: func(*testing.T) (queue.Sink, queue.Browser) { return letters.Sink(), letters.Browser() },
 			Admin:       func(*testing.T, bool) queue.Admin { return q.Admin() },
 			Full:        func(*testing.T) queue.Sink { return New("full", Options{Capacity: 5}).Sink() },
-			MaxBytes:    1<<20 + 1,
-			Dedup:       true,
+			Leased: func(*testing.T) int {
+				q.mu.Lock()
+				defer q.mu.Unlock()
+				return q.inFlight
+			},
+			MaxBytes: 1<<20 + 1,
+			Dedup:    true,
 		}
 	})
 }

@@ -127,6 +127,13 @@ func TestConformance(t *testing.T) {
 				create(t, c, p, queue.Plan{Role: queue.GroundTruth})
 				return openSink(t, c, p, queue.GroundTruth)
 			},
+			Leased: func(t *testing.T) int {
+				consumer, err := c.js.Consumer(t.Context(), texts.Stream, texts.Consumer)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return consumer.CachedInfo().NumAckPending
+			},
 			Reconnect: reconnect, MaxBytes: 1<<20 + 1, Dedup: true, LateAckHolds: true,
 		}
 	})

@@ -124,6 +124,8 @@ func (s *Source) wait(ctx context.Context, pause time.Duration) error {
 
 // gone asks whether the consumer is not there any more; only a clear answer ends a Receive.
 func (s *Source) gone(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout/5)
+	defer cancel()
 	_, err := s.conn.js.Consumer(ctx, s.place.Stream, s.place.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return explain(s.place, err)
@@ -230,6 +232,8 @@ func settleError(failed map[int]error) error {
 
 // Begin records a start in the bucket.
 func (s *Source) Begin(ctx context.Context, d queue.Delivery) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
 	key := startKey(d)
 	for {
 		entry, err := s.starts.Get(ctx, key)
@@ -257,6 +261,8 @@ func (s *Source) Begin(ctx context.Context, d queue.Delivery) (int, error) {
 
 // End clears the starts.
 func (s *Source) End(ctx context.Context, d queue.Delivery) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
 	if err := s.starts.Purge(ctx, startKey(d)); err != nil {
 		return fmt.Errorf("bucket %s: %w", startsBucket(s.place), err)
 	}

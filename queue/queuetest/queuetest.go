@@ -22,6 +22,8 @@ type Harness struct {
 	Admin func(t *testing.T, absent bool) queue.Admin
 	// Full opens a publisher onto a stream that takes fewer than ten messages of 1,000 bytes.
 	Full func(t *testing.T) queue.Sink
+	// Leased counts the messages that the broker holds leased.
+	Leased func(t *testing.T) int
 	// Reconnect breaks every connection and returns when the broker is back.
 	Reconnect func(t *testing.T)
 	// MaxBytes is a body's size that the broker refuses.
