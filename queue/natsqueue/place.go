@@ -75,7 +75,7 @@ func ParsePlace(raw string) (Place, error) {
 		return Place{}, fmt.Errorf("a NATS place is nats://host:4222/STREAM or tls://host:4222/STREAM")
 	}
 	authority, path, _ := strings.Cut(rest, "/")
-	if strings.Contains(authority, "@") {
+	if strings.Contains(raw, "@") { // anywhere: a password may hold / and ? (a file's name can say %40)
 		return Place{}, fmt.Errorf("%s: credentials in the URL are refused; put them into a file and give creds=FILE", scheme)
 	}
 	if authority, _, _ = strings.Cut(authority, "?"); authority == "" {
