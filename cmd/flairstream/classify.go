@@ -150,7 +150,7 @@ func writePeople(labels []string) writeRow {
 	}
 	return func(w *bufio.Writer, text string, _ model.Tokens, c model.Classification) error {
 		if len(c.Labels) == 0 {
-			_, err := fmt.Fprintf(w, "%-*s  %6s  %s\n", width, "(none)", "", preview(text))
+			_, err := fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s  %6s  %s", width, "(none)", "", preview(text)), " "))
 			return err
 		}
 		for i, label := range c.Labels {

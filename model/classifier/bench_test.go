@@ -34,6 +34,7 @@ func BenchmarkSlots(b *testing.B) {
 	c := open(b, 0)
 	batch := randomBatch(8, 16)
 	var classified atomic.Int64
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			classify(b, c, batch)
