@@ -142,6 +142,18 @@ func TestGoldenNamesTheRow(t *testing.T) {
 	}
 }
 
+func FuzzParseGolden(f *testing.F) {
+	f.Add([]byte(goldenRows(2)[0]))
+	f.Add([]byte(goldenRows(2)[1]))
+	m := goodManifest()
+	f.Fuzz(func(t *testing.T, line []byte) {
+		g, err := m.parseGolden(line)
+		if err == nil && len(g.IDs) > 0 && (len(g.Flair) != len(m.Labels) || len(g.Graph) != len(m.Labels)) {
+			t.Errorf("a row with %d ids passes with %d and %d probabilities", len(g.IDs), len(g.Flair), len(g.Graph))
+		}
+	})
+}
+
 func wantError(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	_, err := Open(dir)

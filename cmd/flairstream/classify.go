@@ -150,19 +150,23 @@ func writePeople(labels []string) writeRow {
 	}
 	return func(w *bufio.Writer, text string, _ model.Tokens, c model.Classification) error {
 		if len(c.Labels) == 0 {
-			_, err := fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s  %6s  %s", width, "(none)", "", preview(text)), " "))
-			return err
+			return writeLine(w, "%-*s  %6s  %s", width, "(none)", "", preview(text))
 		}
 		for i, label := range c.Labels {
 			if i > 0 {
 				text = ""
 			}
-			if _, err := fmt.Fprintf(w, "%-*s  %.4f  %s\n", width, label.Name, label.Score, preview(text)); err != nil {
+			if err := writeLine(w, "%-*s  %.4f  %s", width, label.Name, label.Score, preview(text)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
+}
+
+func writeLine(w *bufio.Writer, format string, args ...any) error {
+	_, err := fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	return err
 }
 
 // preview is a text's beginning on one line.

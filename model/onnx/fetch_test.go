@@ -33,6 +33,22 @@ func TestFetchRefusesALibraryWithAnotherDigest(t *testing.T) {
 	}
 }
 
+// TestOneVersionEverywhere: bundles are measured, exported and served with the same ONNX Runtime.
+func TestOneVersionEverywhere(t *testing.T) {
+	for path, line := range map[string]string{
+		"fetch.sh":                         "version=" + Version,
+		"../../training/requirements.lock": "onnxruntime==" + Version,
+	} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains("\n"+string(data), "\n"+line) {
+			t.Errorf("%s has no line %s", path, line)
+		}
+	}
+}
+
 func TestFetchLeavesTheRightLibraryAlone(t *testing.T) {
 	library := modeltest.Library(t)
 	if filepath.Base(library) != fileName() {
