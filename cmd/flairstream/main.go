@@ -49,6 +49,8 @@ Exit status: 0 done, 1 failed, 2 called wrongly.`,
 	root.AddCommand(
 		newBundleCommand(),
 		newClassifyCommand(),
+		newDeadLetterCommand(),
+		newQueuesCommand(),
 	)
 	return root
 }

@@ -15,13 +15,14 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the commands as a person types them. Scripts that begin with `[!model] skip` need ONNX Runtime, which
-// they find by FLAIRSTREAM_ONNXRUNTIME, and the demo's bundle, which is in $BUNDLE.
+// they find by FLAIRSTREAM_ONNXRUNTIME, and the demo's bundle, which is in $BUNDLE. $NATS is a server with JetStream.
 func TestScripts(t *testing.T) {
 	library, libraryErr := modeltest.FindLibrary()
 	bundle, bundleErr := modeltest.FindBundle()
 	if os.Getenv("CI") != "" {
 		library, bundle = modeltest.Library(t), modeltest.Bundle(t)
 	}
+	broker := startBroker(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -29,6 +30,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FLAIRSTREAM_ONNXRUNTIME", library)
 			env.Setenv("BUNDLE", bundle)
+			env.Setenv("NATS", broker)
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {
@@ -37,7 +39,9 @@ func TestScripts(t *testing.T) {
 			}
 			return libraryErr == nil && bundleErr == nil, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"flipbit": flipBit},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"flipbit": flipBit, "letter": publishLetter, "sent": publishSent, "stream": createStream, "texts": printTexts,
+		},
 	})
 }
 
