@@ -63,7 +63,6 @@ type property uint8
 
 const (
 	isControl property = 1 << iota
-	isBlank
 	isChinese
 	isAccent
 	isWhitespace
@@ -107,7 +106,6 @@ func (b *tableBuilder) readTables() {
 	b.paint(punctuation, isPunctuation)
 	if b.cleanText {
 		b.paint(control, isControl)
-		b.paint(blank, isBlank)
 	}
 	if b.chinese {
 		b.paint(chinese, isChinese)
@@ -152,13 +150,12 @@ func (b *tableBuilder) page(first rune) (page [pageSize]entry) {
 	return page
 }
 
-// entry follows BertNormalizer's order: clean_text, handle_chinese_chars, strip_accents, lowercase.
+// entry follows BertNormalizer's order: clean_text, handle_chinese_chars, strip_accents, lowercase. What clean_text turns
+// into a space is white space to the pre-tokenizer anyway.
 func (b *tableBuilder) entry(r rune) entry {
 	switch {
 	case b.properties[r]&isControl != 0:
 		return newEntry(nothing, 0)
-	case b.properties[r]&isBlank != 0:
-		return newEntry(space, 0)
 	case isSyllable(r) && b.stripAccents:
 		return newEntry(syllable, 0)
 	}
