@@ -143,6 +143,7 @@ type rig struct {
 	options     Options
 	registry    *prometheus.Registry
 	logs        *bytes.Buffer
+	published   int
 
 	w    *Worker
 	stop context.CancelFunc
@@ -172,9 +173,9 @@ func newRig(t *testing.T) *rig {
 // publish sends plain texts; each one's id is its position among all that the rig has published.
 func (r *rig) publish(texts ...string) {
 	r.t.Helper()
-	first := r.texts.Len()
-	for i, text := range texts {
-		r.publishMessage(queue.Message{ID: fmt.Sprintf("text-%d", first+i), Body: []byte(text)})
+	for _, text := range texts {
+		r.publishMessage(queue.Message{ID: fmt.Sprintf("text-%d", r.published), Body: []byte(text)})
+		r.published++
 	}
 }
 
@@ -303,9 +304,9 @@ func (r *rig) value(name string, labels ...string) float64 {
 func words(first string, n int) string { return first + strings.Repeat(" w", n-1) }
 
 // inBubble runs a test where time only passes when all is at rest.
-func inBubble(t *testing.T, test func(*rig)) {
+func inBubble(t *testing.T, test func(*testing.T, *rig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(newRig(t)) })
+	synctest.Test(t, func(t *testing.T) { test(t, newRig(t)) })
 }
 
 // flakySink fails as told.
@@ -324,18 +325,8 @@ func (s *flakySink) Publish(ctx context.Context, msgs ...queue.Message) ([]queue
 // flakySource fails as told.
 type flakySource struct {
 	queue.Source
-	extend  func() error
-	settle  func([]queue.Settlement) error
-	receive func() error
-}
-
-func (s *flakySource) Receive(ctx context.Context, limit int) ([]queue.Delivery, error) {
-	if s.receive != nil {
-		if err := s.receive(); err != nil {
-			return nil, err
-		}
-	}
-	return s.Source.Receive(ctx, limit)
+	extend func() error
+	settle func([]queue.Settlement) error
 }
 
 func (s *flakySource) Extend(ctx context.Context, ds ...queue.Delivery) error {

@@ -23,10 +23,11 @@ import (
 )
 
 func TestEveryTextGetsOnePrediction(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		for i := range 1000 {
 			r.publish(words(fmt.Sprintf("label%d", i), 1+i*7%600))
 		}
+		r.model.takes = time.Millisecond
 		r.drain()
 		found := r.stored()
 		if len(found) != 1000 {
@@ -48,7 +49,7 @@ func TestEveryTextGetsOnePrediction(t *testing.T) {
 }
 
 func TestPrediction(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 		r.options.TextHashKey, r.options.EmbeddingShare = secret.New("key"), 1
 		text := event.Text{ID: "a", Source: "crm", Text: "hola que tal ?", Trace: event.Trace{Parent: parent}}
@@ -103,7 +104,7 @@ func TestEmbeddingsAreSampledByTheText(t *testing.T) {
 }
 
 func TestOddTexts(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.publishMessage(queue.Message{ID: "empty"})
 		r.publishMessage(queue.Message{ID: "blank", Body: []byte("  \n ")})
 		r.publishMessage(queue.Message{ID: "unsure", Body: []byte("x-nothing here")})
@@ -140,7 +141,7 @@ func TestOddTexts(t *testing.T) {
 }
 
 func TestDeadLetterKeepsTheIdentityOfARedrivenText(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		header := map[string]string{"Flairstream-Id": "a%20b", "Flairstream-Source": "crm", "Flairstream-Redrive-Count": "2"}
 		r.publishMessage(queue.Message{ID: "a:r2", Header: header, Body: []byte("caf\xe9")})
 		r.drain()
@@ -153,7 +154,7 @@ func TestDeadLetterKeepsTheIdentityOfARedrivenText(t *testing.T) {
 
 // TestOnlyTheGuiltyTextIsBlamed mixes texts on which the model fails in every way among others.
 func TestOnlyTheGuiltyTextIsBlamed(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		faults := []string{"x-error", "x-panic", "x-nan", "x-tokenizer"}
 		guilty := map[string]bool{}
 		for i := range 400 {
@@ -189,7 +190,7 @@ func TestOnlyTheGuiltyTextIsBlamed(t *testing.T) {
 }
 
 func TestAFaultOfTheModelBlamesNoText(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		for i := range 100 {
 			r.publish(words(fmt.Sprintf("label%d", i), 5))
 		}
@@ -213,7 +214,7 @@ func TestAFaultOfTheModelBlamesNoText(t *testing.T) {
 }
 
 func TestAModelThatKeepsFailingEndsTheWorker(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.publish("a b", "c d", "e f")
 		r.model.broken.Store(true)
 		r.start()
@@ -232,7 +233,7 @@ func TestAModelThatKeepsFailingEndsTheWorker(t *testing.T) {
 }
 
 func TestAHungModelEndsTheWorker(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		for i := range 50 {
 			r.publish(words(fmt.Sprintf("label%d", i), 5))
 		}
@@ -257,7 +258,7 @@ func TestAHungModelEndsTheWorker(t *testing.T) {
 // TestAbsentSink takes the predictions' sink away for an hour: nothing is acknowledged, nothing is given back, no lease is
 // lost, and what is held is bounded.
 func TestAbsentSink(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		for i := range 3000 {
 			r.publish(words(fmt.Sprintf("label%d", i), 1+i%40))
 		}
@@ -297,7 +298,7 @@ func TestAbsentSink(t *testing.T) {
 
 // TestOnlyFailedRowsAreSentAgain counts what the sink is sent.
 func TestOnlyFailedRowsAreSentAgain(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		var mu sync.Mutex
 		sent := map[string]int{}
 		inner := r.sink
@@ -338,7 +339,7 @@ func TestOnlyFailedRowsAreSentAgain(t *testing.T) {
 }
 
 func TestAPredictionThatIsRefusedForGood(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		refused := event.PredictionID(event.Identity{ID: "text-1", Source: "mem:texts"}, "test")
 		r.sink = &flakySink{Sink: r.sink, fail: func(msgs []queue.Message) error {
 			failed := map[int]error{}
@@ -365,7 +366,7 @@ func TestAPredictionThatIsRefusedForGood(t *testing.T) {
 
 // TestDeadLettersAreStoredBeforeTheirTextsEnd takes the dead letters' sink away.
 func TestDeadLettersAreStoredBeforeTheirTextsEnd(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		var absent atomic.Bool
 		absent.Store(true)
 		r.letterSink = &flakySink{Sink: r.letterSink, fail: func([]queue.Message) error {
@@ -393,7 +394,7 @@ func TestDeadLettersAreStoredBeforeTheirTextsEnd(t *testing.T) {
 }
 
 func TestADeadLetterThatIsRefusedKeepsItsTextInTheQueue(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.letters = memqueue.New("small", memqueue.Options{MaxBytes: 10})
 		r.letterSink = r.letters.Sink()
 		r.publishMessage(queue.Message{ID: "bad", Body: []byte("\xff more than ten bytes")})
@@ -410,7 +411,7 @@ func TestADeadLetterThatIsRefusedKeepsItsTextInTheQueue(t *testing.T) {
 }
 
 func TestDuplicatesAreCountedAndAcknowledged(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		for _, messageID := range []string{"m1", "m2"} {
 			r.publishMessage(queue.Message{ID: messageID, Body: []byte(`{"id": "same", "text": "hello"}`)})
 		}
@@ -450,7 +451,7 @@ func TestOptionsReportEveryFault(t *testing.T) {
 }
 
 func TestRunsOnce(t *testing.T) {
-	inBubble(t, func(r *rig) {
+	inBubble(t, func(t *testing.T, r *rig) {
 		r.start()
 		synctest.Wait()
 		if err := r.w.Run(t.Context()); err == nil {
