@@ -43,7 +43,7 @@ func texts() []string {
 }
 
 func TestATextGetsTheSameWhateverTheBatch(t *testing.T) {
-	c := open(t, 2)
+	c := shared(t)
 	texts := texts()
 	batch := make([]model.Tokens, len(texts))
 	alone := make([]model.Classification, len(texts))
@@ -52,7 +52,7 @@ func TestATextGetsTheSameWhateverTheBatch(t *testing.T) {
 		alone[i] = classify(t, c, batch[i:i+1])[0]
 	}
 	random := rand.New(rand.NewPCG(20, 26))
-	for round := range 50 {
+	for round := range 40 {
 		rows := random.Perm(len(texts))[:1+random.IntN(8)]
 		if round%5 != 0 { // mostly short ones: what takes the time is one long one that pads them all
 			rows = append(shorter(batch, rows, 64), rows[0])
@@ -82,7 +82,7 @@ func shorter(batch []model.Tokens, rows []int, most int) (short []int) {
 }
 
 func TestClassifyAtOnce(t *testing.T) {
-	c := open(t, 2)
+	c := shared(t)
 	texts := texts()[:16]
 	var wait sync.WaitGroup
 	for worker := range 4 {
@@ -103,7 +103,7 @@ func TestClassifyAtOnce(t *testing.T) {
 }
 
 func TestTokenize(t *testing.T) {
-	c := open(t, 1)
+	c := shared(t)
 	if got := c.Tokenize(" \u200b "); got.IDs != nil {
 		t.Errorf("Tokenize of nothing = %v, want no ids", got)
 	}
@@ -215,7 +215,7 @@ func TestOpenRefusesWhatItCanNotProve(t *testing.T) {
 }
 
 func TestOpenRefusesAModelThatLooksAtTheWholeBatch(t *testing.T) {
-	c := open(t, 1)
+	c := shared(t)
 	golden, err := c.bundle.Golden()
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func TestOpenRefusesAModelThatLooksAtTheWholeBatch(t *testing.T) {
 }
 
 func TestProofSaysWhatWasFound(t *testing.T) {
-	c := open(t, 1)
+	c := shared(t)
 	p, tolerances := c.Proof(), c.bundle.Manifest.Tolerances
 	golden, err := c.bundle.Golden()
 	if err != nil {
@@ -252,16 +252,37 @@ func TestProofSaysWhatWasFound(t *testing.T) {
 
 func open(t testing.TB, slots int) *Classifier {
 	t.Helper()
-	b, err := model.Open(modeltest.Bundle(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := Open(b, Options{Library: modeltest.Library(t), Slots: slots})
+	c, err := openDemo(modeltest.Bundle(t), modeltest.Library(t), slots)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+func openDemo(dir, library string, slots int) (*Classifier, error) {
+	b, err := model.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return Open(b, Options{Library: library, Slots: slots})
+}
+
+var (
+	sharedOnce sync.Once
+	sharedC    *Classifier
+	errShared  error
+)
+
+// shared is one classifier with two slots for the tests that only classify: proving it takes a second or two.
+func shared(t *testing.T) *Classifier {
+	t.Helper()
+	dir, library := modeltest.Bundle(t), modeltest.Library(t)
+	sharedOnce.Do(func() { sharedC, errShared = openDemo(dir, library, 2) })
+	if errShared != nil {
+		t.Fatal(errShared)
+	}
+	return sharedC
 }
 
 func classify(t testing.TB, c *Classifier, batch []model.Tokens) []model.Classification {
