@@ -265,13 +265,17 @@ type endless struct {
 }
 
 func (e *endless) Read(p []byte) (int, error) {
-	if e.left == 0 {
-		return 0, io.EOF
+	n := 0
+	for n < len(p) && e.left > 0 {
+		k := copy(p[n:], e.line[e.pos:])
+		n += k
+		if e.pos += k; e.pos == len(e.line) {
+			e.pos, e.left = 0, e.left-1
+		}
 	}
-	n := copy(p, e.line[e.pos:])
 	e.n += n
-	if e.pos += n; e.pos == len(e.line) {
-		e.pos, e.left = 0, e.left-1
+	if n == 0 {
+		return 0, io.EOF
 	}
 	return n, nil
 }

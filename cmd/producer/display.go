@@ -93,6 +93,6 @@ func report(w io.Writer, s producer.Summary, elapsed time.Duration, err error) {
 		fmt.Fprintf(w, "%d rows that were read are not published\n", s.Unpublished)
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(w, "interrupted: the same command publishes the rest, and the broker knows what it has")
+		fmt.Fprintln(w, "interrupted: the same command publishes the rest")
 	}
 }

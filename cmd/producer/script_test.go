@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command as a person types it. Each script has a NATS server of its own at $NATS, with the streams
-// TEXTS, GROUND_TRUTH and PREDICTIONS; `stored STREAM N` checks how many messages a stream holds.
+// TEXTS, GROUND_TRUTH, PREDICTIONS and SMALL, which takes 50 kB.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NATS", url)
 			return err
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"stored": stored},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"stored": stored, "drain": drain},
 	})
 }
 
@@ -54,8 +54,10 @@ func startNATS(env *testscript.Env) (string, error) {
 	ctx := context.Background()
 	transports := open.New(nil)
 	defer transports.Close(ctx)
-	for stream, role := range map[string]queue.Role{"TEXTS": queue.Texts, "GROUND_TRUTH": queue.GroundTruth, "PREDICTIONS": queue.Predictions} {
-		admin, err := transports.Admin(ctx, s.ClientURL()+"/"+stream)
+	for place, role := range map[string]queue.Role{
+		"TEXTS": queue.Texts, "GROUND_TRUTH": queue.GroundTruth, "PREDICTIONS": queue.Predictions, "SMALL?max_bytes=50000": queue.Texts,
+	} {
+		admin, err := transports.Admin(ctx, s.ClientURL()+"/"+place)
 		if err != nil {
 			return "", err
 		}
@@ -66,20 +68,55 @@ func startNATS(env *testscript.Env) (string, error) {
 	return s.ClientURL(), nil
 }
 
-func stored(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: stored STREAM N")
+// patience bounds the waiting for another process.
+const patience = 20 * time.Second
+
+// stored waits until a stream holds a number of messages: `stored STREAM N`.
+func stored(ts *testscript.TestScript, _ bool, args []string) {
+	stream, want, done := stream(ts, args)
+	defer done()
+	for deadline := time.Now().Add(patience); ; {
+		info, err := stream.Info(context.Background())
+		ts.Check(err)
+		if info.State.Msgs == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s holds %d messages, want %d", args[0], info.State.Msgs, want)
+		}
 	}
-	want, err := strconv.ParseUint(args[1], 10, 64)
+}
+
+// drain empties a stream whenever it is nearly full, until it has taken a number of messages: `drain STREAM N`.
+func drain(ts *testscript.TestScript, _ bool, args []string) {
+	stream, want, done := stream(ts, args)
+	defer done()
+	for deadline := time.Now().Add(patience); ; {
+		info, err := stream.Info(context.Background())
+		ts.Check(err)
+		if info.State.LastSeq >= want {
+			return
+		}
+		if info.State.Bytes > uint64(info.Config.MaxBytes)*9/10 {
+			ts.Check(stream.Purge(context.Background()))
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s has taken %d messages, want %d", args[0], info.State.LastSeq, want)
+		}
+	}
+}
+
+func stream(ts *testscript.TestScript, args []string) (stream jetstream.Stream, n uint64, done func()) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: stored|drain STREAM N")
+	}
+	n, err := strconv.ParseUint(args[1], 10, 64)
 	ts.Check(err)
 	conn, err := nats.Connect(ts.Getenv("NATS"))
 	ts.Check(err)
-	defer conn.Close()
 	js, err := jetstream.New(conn)
 	ts.Check(err)
-	stream, err := js.Stream(context.Background(), args[0])
+	stream, err = js.Stream(context.Background(), args[0])
 	ts.Check(err)
-	if got := stream.CachedInfo().State.Msgs; got != want {
-		ts.Fatalf("%s holds %d messages, want %d", args[0], got, want)
-	}
+	return stream, n, conn.Close
 }
