@@ -31,21 +31,22 @@ func newDemoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole system at work on example messages",
-		Long: `Show the whole system at work: an embedded NATS JetStream server on the loopback interface, a
-producer that publishes example messages, a worker that classifies them with ONNX Runtime, and the
-predictions as they are stored, in a live table.
+		Long: `Show the whole system at work: an embedded NATS JetStream server on the loopback
+interface, a producer that publishes example messages, a worker that classifies
+them with ONNX Runtime, and the predictions as they are stored, in a live table.
 
-Everything runs in this process; its files are in a temporary folder that is removed at the end. The
-messages are the demo's own, which is why their text may be shown. Where the output is no terminal, a line
-is written every other second. NO_COLOR switches the colours off.
+Everything runs in this process; its files are in a temporary folder that is
+removed at the end. The messages are the demo's own, which is why their text may
+be shown. Where the output is no terminal, a line is written every other second.
+NO_COLOR switches the colours off.
 
-Exit status: 0 if every text that was published has exactly one prediction, 1 if anything was lost or came
-twice.`,
+Exit status: 0 if every text that was published has exactly one prediction, 1 if
+anything was lost or came twice.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.bundle, "bundle", "", "`folder` of the model bundle (default examples/bundle)")
-	c.Flags().StringVar(&o.messages, "messages", "", "`file` of messages, JSON lines with id, text and label (default examples/messages.jsonl)")
+	c.Flags().StringVar(&o.messages, "messages", "", "`file` of messages, JSON lines with id, text and label\n(default examples/messages.jsonl)")
 	c.Flags().Float64Var(&o.rate, "rate", 25, "texts a second; 0: as many as go")
 	c.Flags().BoolVar(&o.keep, "keep", false, "go on with the messages, under new ids, until Ctrl-C")
 	libraryFlag(c, &o.library)

@@ -17,18 +17,25 @@ import (
 func (d *demo) run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	var g errgroup.Group
-	g.Go(func() error { return d.worker.Run(working) })
+	roles, working := errgroup.WithContext(working)
+	roles.Go(func() error { return d.worker.Run(working) })
 	if d.ops != nil {
-		g.Go(func() error { return d.ops.Run(working) })
+		roles.Go(func() error { return d.ops.Run(working) })
 	}
+	publishing, stopPublishing := context.WithCancel(ctx)
+	defer stopPublishing()
 	published := make(chan error, 1)
-	go func() { published <- d.publish(ctx) }()
+	go func() {
+		defer close(published)
+		published <- d.publish(publishing)
+	}()
 
 	screen := newDemoScreen(os.Stdout)
-	watched := d.watch(screen, published)
+	err := d.watch(screen, published, working.Done())
+	stopPublishing()
+	err = errors.Join(err, <-published)
 	stop()
-	err := errors.Join(watched, g.Wait(), d.catchUp(context.WithoutCancel(ctx)))
+	err = errors.Join(err, roles.Wait(), d.catchUp(context.WithoutCancel(ctx)))
 	screen.show(d.frame(), true)
 	screen.close()
 	fmt.Print(d.tally.summary(d.frame()))
@@ -64,24 +71,26 @@ func (d *demo) publish(ctx context.Context) error {
 // patience is how long nothing may happen before what is missing counts as lost.
 const patience = 30 * time.Second
 
-// watch draws until everything is published and settled, or nothing happens any more.
-func (d *demo) watch(screen *demoScreen, published <-chan error) error {
+// watch draws until everything is published and settled, a role fails, or nothing happens any more.
+func (d *demo) watch(screen *demoScreen, published <-chan error, failed <-chan struct{}) error {
 	tick := time.NewTicker(redrawEvery)
 	defer tick.Stop()
 	var err error
 	progress, settled := time.Now(), 0
-	for publishing := true; ; {
+	for {
 		select {
 		case err = <-published:
-			publishing = false
+			published = nil
+		case <-failed:
+			return err
 		case <-tick.C:
 		}
 		f := d.frame()
 		screen.show(f, false)
-		if n := f.predicted + f.deadLetters; publishing || n != settled {
+		if n := f.predicted + f.deadLetters; published != nil || n != settled {
 			progress, settled = time.Now(), n
 		}
-		if !publishing && (settled >= f.published || time.Since(progress) > patience) {
+		if published == nil && (settled >= f.published || time.Since(progress) > patience) {
 			return err
 		}
 	}

@@ -30,25 +30,31 @@ type flags struct {
 
 const help = `Publish texts, or the ground truth about them, from files or standard input.
 
-Each row becomes one event. Rows of JSON lines are objects with "text" and, if you have them, "id", "label" (a
-string, a list of strings, or null for none known), "source", "attributes", "time" (RFC 3339) and "revision";
-other fields are not sent. CSV has a header row. Of plain lines, each is a text; blank ones are skipped.
-All inputs are UTF-8. An event is at most 900 KiB.
+Each row becomes one event. Rows of JSON lines are objects with "text" and, if
+you have them, "id", "label" (a string, a list of strings, or null for none
+known), "source", "attributes", "time" (RFC 3339) and "revision"; other fields
+are not sent. CSV has a header row. Of plain lines, each is a text; blank ones
+are skipped. All inputs are UTF-8. An event is at most 900 KiB.
 
-Publishing the same file again is safe. A row without an id gets one: a hash of its source, the file's name, its
-line and its text. The broker refuses ids that it was given inside its deduplication window, and after that the
-text's prediction still has the same id. The ground truth of a file gets the ids of the texts of the same file.
-Of standard input, the name is "stdin": give ids, or the same input in the same order, to publish it again.
+Publishing the same file again is safe. A row without an id gets one: a hash of
+its source, the file's name, its line and its text. The broker refuses ids that
+it was given inside its deduplication window, and after that the text's
+prediction still has the same id. The ground truth of a file gets the ids of the
+texts of the same file. The name of standard input is "stdin": give ids, or the
+same input in the same order, to publish it again.
 
-What the broker does not take now (its stream is full, or it is away) is tried again until you press Ctrl-C.
+What the broker does not take now (its stream is full, or it is away) is tried
+again until you press Ctrl-C.
 
-Environment: FLAIRSTREAM_TEXTS and FLAIRSTREAM_GROUND_TRUTH are the defaults of --texts and --ground-truth.
-Exit status: 0 all published (but for the rows that --on-error skip skips), 1 failed, 2 called wrongly.`
+Environment: FLAIRSTREAM_TEXTS and FLAIRSTREAM_GROUND_TRUTH are the defaults of
+--texts and --ground-truth.
+Exit status: 0 all published (but for the rows that --on-error skip skips), 1
+failed, 2 called wrongly.`
 
 const examples = `  producer --texts nats://localhost:4222/TEXTS messages.jsonl
-  producer --texts nats://localhost:4222/TEXTS --rate 100 --text-column body --id-column ticket tickets.csv
-  tail -f chat.log | producer --texts nats://localhost:4222/TEXTS --format lines -
-  producer --kind ground-truth --ground-truth nats://localhost:4222/GROUND_TRUTH messages.jsonl`
+  producer --rate 100 --text-column body --id-column ticket tickets.csv
+  tail -f chat.log | producer --format lines -
+  producer --kind ground-truth messages.jsonl`
 
 func newCommand() *cobra.Command {
 	var f flags
