@@ -2,6 +2,8 @@ package worker
 
 import (
 	"time"
+
+	"flairstream/model"
 )
 
 // batch goes into the model in one call.
@@ -54,9 +56,6 @@ func bucketOf(tokens int) int {
 	}
 }
 
-// padded rounds a length up as the classifier does.
-func padded(tokens int) int { return (tokens + 7) / 8 * 8 }
-
 func (b *buckets) add(it *item) {
 	i := min(bucketOf(len(it.tokens.IDs)), len(b.queues)-1)
 	b.queues[i].push(it)
@@ -105,8 +104,8 @@ func (b *buckets) take(seed int) batch {
 	out := batch{items: make([]*item, 0, min(b.maxTexts, b.texts))}
 	rounded := 0 // the lengths, each rounded up by itself: that much padding is not the neighbours' fault
 	fits := func(it *item, waste float64) bool {
-		n, length := len(out.items)+1, max(out.padded, padded(len(it.tokens.IDs)))
-		own := rounded + padded(len(it.tokens.IDs))
+		n, length := len(out.items)+1, max(out.padded, model.PaddedTokens(len(it.tokens.IDs)))
+		own := rounded + model.PaddedTokens(len(it.tokens.IDs))
 		return n == 1 || n <= b.maxTexts && n*length <= b.maxTokens && float64(n*length-own) <= waste*float64(n*length)
 	}
 	takeFrom := func(i int, waste float64) bool {
@@ -114,9 +113,9 @@ func (b *buckets) take(seed int) batch {
 		for !q.empty() && fits(q.first(), waste) {
 			it := q.pop()
 			out.items = append(out.items, it)
-			out.padded = max(out.padded, padded(len(it.tokens.IDs)))
+			out.padded = max(out.padded, model.PaddedTokens(len(it.tokens.IDs)))
 			out.tokens += len(it.tokens.IDs)
-			rounded += padded(len(it.tokens.IDs))
+			rounded += model.PaddedTokens(len(it.tokens.IDs))
 		}
 		return q.empty()
 	}
@@ -179,13 +178,13 @@ func (q *fifo) push(it *item) {
 		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, it)
-	q.tokens += padded(len(it.tokens.IDs))
+	q.tokens += model.PaddedTokens(len(it.tokens.IDs))
 }
 
 func (q *fifo) pop() *item {
 	it := q.items[q.head]
 	q.items[q.head] = nil
 	q.head++
-	q.tokens -= padded(len(it.tokens.IDs))
+	q.tokens -= model.PaddedTokens(len(it.tokens.IDs))
 	return it
 }

@@ -92,7 +92,7 @@ func TestNoTextStarves(t *testing.T) {
 					length = 1 + random.IntN(512)
 				}
 				b.add(textOf(length, now))
-				credit -= padded(length)
+				credit -= model.PaddedTokens(length)
 			}
 		}
 		arrive(4096)
@@ -100,11 +100,11 @@ func TestNoTextStarves(t *testing.T) {
 			batch := b.next(now.Add(-longestWait))
 			length, tokens := 0, 0
 			for _, it := range batch.items {
-				tokens += padded(len(it.tokens.IDs))
+				tokens += model.PaddedTokens(len(it.tokens.IDs))
 				length = max(length, len(it.tokens.IDs))
 				longest = max(longest, now.Sub(it.received))
 			}
-			if n := len(batch.items); n == 0 || n > maxTexts || n > 1 && n*batch.padded > maxTokens || batch.padded != padded(length) {
+			if n := len(batch.items); n == 0 || n > maxTexts || n > 1 && n*batch.padded > maxTokens || batch.padded != model.PaddedTokens(length) {
 				t.Fatalf("a batch of %d texts padded to %d, limits %d and %d", n, batch.padded, maxTexts, maxTokens)
 			}
 			out += len(batch.items)
