@@ -53,3 +53,28 @@ func TestClassifyWrites(t *testing.T) {
 		})
 	}
 }
+
+func TestFittingBoundsTheMemoryOfLongTexts(t *testing.T) {
+	of := func(lengths ...int) []model.Tokens {
+		var batch []model.Tokens
+		for _, n := range lengths {
+			batch = append(batch, model.Tokens{IDs: make([]int32, n)})
+		}
+		return batch
+	}
+	for _, test := range []struct {
+		name  string
+		batch []model.Tokens
+		want  int
+	}{
+		{"all of a few", of(5, 0, 512), 3},
+		{"one at least", of(10_000, 1), 1},
+		{"up to the bound", of(4096, 1, 1), 2},
+		{"padded to eight", of(4089, 4089, 1), 2},
+		{"before a long one", of(8, 8, 8, 2736, 8), 3}, // 4 * 2,736 are too many
+	} {
+		if got := fitting(test.batch); got != test.want {
+			t.Errorf("%s: fitting = %d, want %d", test.name, got, test.want)
+		}
+	}
+}

@@ -56,7 +56,7 @@ func eachBatch(ctx context.Context, r io.Reader, asJSON bool, size int, do func(
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case b := <-batches:
 			if len(b.texts) > 0 {
 				if err := do(b.texts); err != nil {

@@ -31,7 +31,7 @@ type Classifier struct {
 func Open(bundle *model.Bundle, o Options) (*Classifier, error) {
 	c, err := load(bundle, o)
 	if err != nil {
-		return nil, fmt.Errorf("open bundle %s: %w", bundle.Dir, err)
+		return nil, err
 	}
 	if err := c.prove(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("prove bundle %s: %w", bundle.Dir, err), c.Close())
@@ -46,7 +46,7 @@ func load(bundle *model.Bundle, o Options) (*Classifier, error) {
 	}
 	t, err := tokenizer.Load(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", model.TokenizerFile, err)
+		return nil, fmt.Errorf("%s: %w", bundle.Path(model.TokenizerFile), err)
 	}
 	m := bundle.Manifest
 	session, err := onnx.Open(bundle.Path(m.Graph), onnx.Options{
