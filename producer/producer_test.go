@@ -224,8 +224,8 @@ func TestAFullStreamIsBackPressure(t *testing.T) {
 			}
 			return nil
 		}}
-		text := strings.Repeat("x", 100_000) + "\n"
-		const rows = 500 // 50 MB
+		text := strings.Repeat("x", 800_000) + "\n"
+		const rows = 100 // 80 MB
 		source := &endless{line: []byte(text), left: rows}
 		var waiting error
 		p, err := New(&b, Options{Progress: func(s Summary) { waiting = s.Waiting }})
