@@ -31,7 +31,9 @@ func TestClassifyWrites(t *testing.T) {
 			`{"label":null,"no_label_reason":"below_threshold","scores":[0.1,0.12345679],"tokens":3,"truncated":true}`,
 		},
 		{
-			"an empty text", writeJSON(model.MultiLabel), model.Classification{}, model.Tokens{},
+			"an empty text", writeJSON(model.MultiLabel),
+			model.Classification{},
+			model.Tokens{},
 			`{"label":null,"no_label_reason":"empty","scores":[],"tokens":0,"truncated":false}`,
 		},
 		{"one label for people", people, one, tokens, "up      0.7500  the text"},
