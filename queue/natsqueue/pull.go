@@ -20,6 +20,7 @@ var (
 const (
 	pullExpires = 30 * time.Second
 	heartbeat   = 5 * time.Second
+	pullBytes   = 32 << 20 // bounds the memory of one pull; one message of any size fits on top
 	// look is how often a waiting pull looks whether the connection was lost meanwhile: its request is lost then too.
 	look = 500 * time.Millisecond
 	// silence is how long the rest of a batch may be under way.
@@ -38,7 +39,8 @@ func (s *Source) pull(ctx context.Context, limit int) ([]queue.Delivery, error) 
 	if err != nil {
 		return nil, err
 	}
-	request := fmt.Appendf(nil, `{"batch":%d,"no_wait":true,"expires":%d,"idle_heartbeat":%d}`, limit, pullExpires, heartbeat)
+	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"no_wait":true,"expires":%d,"idle_heartbeat":%d}`,
+		limit, pullBytes+nc.MaxPayload(), pullExpires, heartbeat)
 	reconnects := nc.Stats().Reconnects
 	if err := nc.PublishRequest(s.next, inbox, request); err != nil {
 		_ = sub.Unsubscribe()
@@ -146,8 +148,11 @@ func status(m *nats.Msg) error {
 	case "503": // nobody listens for requests
 		return errGone
 	case "409":
-		if m.Header.Get("Description") == "Consumer Deleted" {
+		switch m.Header.Get("Description") {
+		case "Consumer Deleted":
 			return errGone
+		case "Message Size Exceeds MaxBytes": // the pull is full
+			return errAgain
 		}
 	}
 	return fmt.Errorf("pull: %s %s", m.Header.Get("Status"), m.Header.Get("Description"))

@@ -181,6 +181,35 @@ func TestMissingPermissions(t *testing.T) {
 	}
 }
 
+// TestReceiveIsBoundedInBytes asks for more messages than should be in memory at a time.
+func TestReceiveIsBoundedInBytes(t *testing.T) {
+	const n, size = 60, 900 << 10
+	c := connect(t, broker.ClientURL())
+	p := place(t, broker.ClientURL(), "B")
+	create(t, c, p, queue.Plan{Role: queue.Texts})
+	defer removeStream(c, p)
+	sink := openSink(t, c, p, queue.Texts)
+	for range n {
+		if _, err := sink.Publish(t.Context(), queue.Message{Body: make([]byte, size)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source, err := c.Source(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for received := 0; received < n; {
+		ds, err := source.Receive(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ds)*size > pullBytes+1<<20 {
+			t.Errorf("one Receive gave %d messages of 900 KiB", len(ds))
+		}
+		received += len(ds)
+	}
+}
+
 func TestOncePerRetention(t *testing.T) {
 	c := connect(t, broker.ClientURL())
 	p := place(t, broker.ClientURL(), "O")
