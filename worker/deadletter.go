@@ -46,18 +46,22 @@ func (w *Worker) encodeDeadLetter(it *item, now time.Time) queue.Message {
 	return queue.Message{ID: letter.ID(), Header: encoded.Header, Body: encoded.Body}
 }
 
-// identity is the text's own, or what the transport says where it could not be read: redrive needs one to keep.
+// identity is the text's own. Where it can not be read, it is what a redrive said, or else the transport.
 func (it *item) identity() event.Identity {
 	if it.text.ID != "" {
 		return event.Identity{ID: it.text.ID, Source: it.text.Source}
 	}
-	kept := map[string]string{}
+	// A suspect was not read: what reading it does is not known, but decoding alone is safe.
+	if text, err := event.DecodeText(it.delivery.Header, it.delivery.Body, it.fallback()); err == nil {
+		return event.Identity{ID: text.ID, Source: text.Source}
+	}
+	redriven := make(map[string]string)
 	for key, value := range it.delivery.Header {
 		if strings.EqualFold(key, event.HeaderID) || strings.EqualFold(key, event.HeaderSource) {
-			kept[key] = value
+			redriven[key] = value
 		}
 	}
-	text, err := event.DecodeText(kept, nil, it.fallback())
+	text, err := event.DecodeText(redriven, nil, it.fallback())
 	if err != nil {
 		return it.fallback()
 	}

@@ -206,7 +206,8 @@ func TestALostSourceEndsTheWorker(t *testing.T) {
 func TestCrashSuspect(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		for i := range 20 {
-			r.publish(words(fmt.Sprintf("label%d", i), 5))
+			body := fmt.Sprintf(`{"id": "own-%d", "source": "crm", "text": "label%d w w w w"}`, i, i)
+			r.publishMessage(queue.Message{ID: fmt.Sprint("message-", i), Body: []byte(body)})
 		}
 		log := r.texts.Source()
 		for crash := range 5 {
@@ -227,7 +228,7 @@ func TestCrashSuspect(t *testing.T) {
 		}
 		r.drain()
 		letters := r.buried()
-		if letter := letters["text-7"]; letter.Reason != event.ReasonCrashSuspect || letter.Attempts != 6 {
+		if letter := letters["own-7"]; letter.Reason != event.ReasonCrashSuspect || letter.Attempts != 6 || letter.Text.Source != "crm" {
 			t.Errorf("the killer: reason %q after %d attempts, want crash_suspect", letter.Reason, letter.Attempts)
 		}
 		if len(letters) != 1 || len(r.stored()) != 19 {
