@@ -50,6 +50,7 @@ Exit status: 0 done, 1 failed, 2 called wrongly.`,
 		newBundleCommand(),
 		newClassifyCommand(),
 		newDeadLetterCommand(),
+		newDemoCommand(),
 		newQueuesCommand(),
 	)
 	return root
