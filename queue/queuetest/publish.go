@@ -109,6 +109,11 @@ func receiveAfterReconnect(t *testing.T, h Harness) {
 		}
 		got <- err
 	}()
+	select {
+	case err := <-got:
+		t.Fatalf("Receive of an empty queue returned: %v", err)
+	case <-time.After(source.Limits().Lease / 4): // it waits by now
+	}
 	h.Reconnect(t)
 	for deadline := time.Now().Add(patience); ; {
 		_, err := sink.Publish(t.Context(), message("after", "after"))

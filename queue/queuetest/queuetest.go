@@ -135,7 +135,12 @@ func receiveAll(t *testing.T, source queue.Source, n int) []queue.Delivery {
 // receiveNothing tells that nothing comes for a while: longer than the lease.
 func receiveNothing(t *testing.T, source queue.Source) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), source.Limits().Lease*3/2)
+	receiveNothingFor(t, source, source.Limits().Lease*3/2)
+}
+
+func receiveNothingFor(t *testing.T, source queue.Source, wait time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
 	if ds, err := source.Receive(ctx, 10); len(ds) > 0 || err == nil {
 		t.Fatalf("Receive gave %d deliveries, %v; want none", len(ds), err)

@@ -100,6 +100,7 @@ func lateSettle(t *testing.T, h Harness) {
 		if err := quick.Extend(t.Context(), taken); err != nil {
 			t.Errorf("the new holder's Extend after a late %v: %v", outcome, err)
 		}
+		receiveNothingFor(t, slow, slow.Limits().Lease/4)
 		settle(t, quick, queue.Ack, taken)
 		receiveNothing(t, slow)
 	}
