@@ -1,0 +1,78 @@
+"""The bundle: a folder with the graph, all that is needed to serve it, and a manifest with digests."""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import InputError
+
+FORMAT = "flairstream.bundle/v1"
+MANIFEST = "bundle.json"
+FP32 = "model.onnx"
+INT8 = "model_int8.onnx"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Name and version, as registries and predictions show them."""
+
+    name: str
+    version: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise InputError(f'name "{self.name}": want a-z, 0-9, ".", "_", "-", at most 64, e.g. support-topics')
+        if not _VERSION.fullmatch(self.version):
+            raise InputError(f'version "{self.version}": want letters, digits, ".", "_", "+", "-", e.g. 1.0.0')
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """Refuses to write over anything but a bundle, and over a bundle unless asked to."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder")
+    if not any(folder.iterdir()):
+        return
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder} is not empty and holds no bundle: choose another --out")
+    if not overwrite:
+        raise InputError(f"{folder} holds a bundle: give --overwrite to replace it, or another --out")
+
+
+def write(folder: Path, files: dict[str, bytes], manifest: dict) -> str:
+    """Writes the files and their manifest, whole or not at all; returns the model digest.
+
+    The manifest's "files" is filled in here. The model digest is the SHA-256 of the bytes of bundle.json.
+    """
+    manifest = {**manifest, "files": {name: _entry(content) for name, content in sorted(files.items())}}
+    content = (json.dumps(_ordered(manifest), indent=2, ensure_ascii=False) + "\n").encode()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, data in {**files, MANIFEST: content}.items():
+            (staged / name).write_bytes(data)
+        staged.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        staged.rename(folder)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _entry(content: bytes) -> dict:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _ordered(manifest: dict) -> dict:
+    """The provenance last: it is long, and the least looked for."""
+    first = {key: value for key, value in manifest.items() if key != "provenance"}
+    return {**first, "provenance": manifest["provenance"]}

@@ -1,0 +1,85 @@
+import json
+
+import pytest
+from conftest import rows, write_rows
+
+from flairstream_training import data
+from flairstream_training.errors import InputError
+
+
+def load(folder):
+    return data.load(data.split_paths(folder, {}), "name", "licence", "citation")
+
+
+def test_labels_are_sorted_and_rows_are_counted(data_folder):
+    dataset = load(data_folder)
+    assert dataset.labels == ["garden", "kitchen", "travel"]
+    assert dataset.provenance()["rows"] == {"train": 48, "validation": 12, "test": 12}
+
+
+def test_digest_changes_with_the_rows(data_folder, tmp_path):
+    for split in data.SPLITS:
+        write_rows(tmp_path / f"{split}.jsonl", [json.loads(x) for x in (data_folder / f"{split}.jsonl").open()][::-1])
+    assert load(tmp_path).digest("test") != load(data_folder).digest("test")
+
+
+def test_blank_lines_and_other_keys_are_ignored(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        '{"text": "a", "label": "b", "intent": "c"}\r\n\r\n{"text": "d\u2028e", "label": "b"}\n', encoding="utf-8"
+    )
+    assert [row.text for row in data.read_rows(path)] == ["a", "d\u2028e"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has no rows"),
+        (b'{"text": "a", "label": "x"}\n{"text": ', "line 2: not JSON"),
+        (b'["a", "x"]\n', "line 1: want an object"),
+        (b'{"label": "x"}\n', 'line 1: "text" must be a string'),
+        (b'{"text": "a", "label": 3}\n', 'line 1: "label" must be a string'),
+        (b'{"text": " \\t", "label": "x"}\n', 'line 1: "text" is empty'),
+        (b'{"text": "a", "label": ""}\n', 'line 1: "label" is empty'),
+        (b'{"text": "\xff", "label": "x"}\n', "is not UTF-8"),
+    ],
+)
+def test_bad_rows_are_refused_by_place(tmp_path, content, message):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        data.read_rows(path)
+    assert str(path) in str(caught.value)
+
+
+def folder_with(tmp_path, **splits):
+    for split in data.SPLITS:
+        write_rows(tmp_path / f"{split}.jsonl", splits.get(split, rows(("my",))))
+    return tmp_path
+
+
+def test_one_label_is_refused(tmp_path):
+    folder = folder_with(tmp_path, train=rows(("my",))[:2])
+    with pytest.raises(InputError, match=r'train\.jsonl has one label only \("garden"\)'):
+        load(folder)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_unknown_label_is_refused(tmp_path, split):
+    folder = folder_with(tmp_path, **{split: [{"text": "a", "label": "new"}]})
+    with pytest.raises(InputError, match=rf'{split}\.jsonl: label "new" does not occur in'):
+        load(folder)
+
+
+@pytest.mark.parametrize("label", ["O", "<unk>"])
+def test_labels_that_flair_keeps_are_refused(tmp_path, label):
+    folder = folder_with(tmp_path, train=[*rows(("my",)), {"text": "a", "label": label}])
+    with pytest.raises(InputError, match="Flair keeps the label"):
+        load(folder)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"train rows: no file .*train\.jsonl"):
+        data.split_paths(tmp_path / "nowhere", {})
+    with pytest.raises(InputError, match="give --data FOLDER"):
+        data.split_paths(None, {})
