@@ -24,7 +24,7 @@ type Options struct {
 	// InFlight bounds the texts that this worker holds; the consumer's own limit holds as well. Default: 4096.
 	InFlight int
 	// LookAheadTokens bounds the tokens that wait for a slot. A deeper look-ahead makes batches of like length easier to find,
-	// and holds texts that another worker could take. Default: 16,384 a slot, about a second of a six-layer model's work.
+	// and holds texts that another worker could take. Default: 8,192 a slot, about a second of a six-layer model's work.
 	LookAheadTokens int
 	// BatchTexts is how many texts a batch has at most. Default: 8; on CPUs larger batches are not faster.
 	BatchTexts int
@@ -53,7 +53,7 @@ func (o Options) withDefaults(limits queue.Limits) Options {
 	orDefault(&o.Slots, runtime.GOMAXPROCS(0))
 	orDefault(&o.InFlight, 4096)
 	o.InFlight = min(o.InFlight, limits.InFlight)
-	orDefault(&o.LookAheadTokens, 16_384*o.Slots)
+	orDefault(&o.LookAheadTokens, 8192*o.Slots)
 	orDefault(&o.BatchTexts, 8)
 	orDefault(&o.BatchTokens, 512)
 	orDefault(&o.LatencyTarget, 2*time.Second)
