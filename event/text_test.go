@@ -36,20 +36,24 @@ func TestDecodeText(t *testing.T) {
 		{"empty", nil, "", Text{ID: "17", Source: "nats:TEXTS"}},
 		{"an array without a content type is plain text", nil, "[1,2]", Text{ID: "17", Source: "nats:TEXTS", Text: "[1,2]"}},
 		{
-			"plain text that looks like JSON", map[string]string{"content-type": "text/plain; charset=UTF-8"}, `{"a"`,
+			"plain text that looks like JSON",
+			map[string]string{"content-type": "text/plain; charset=UTF-8"},
+			`{"a"`,
 			Text{ID: "17", Source: "nats:TEXTS", Text: `{"a"`},
 		},
 		{
 			"plain text with identity and trace in headers",
 			map[string]string{"flairstream-id": "a%20b", "Flairstream-Source": "crm", "Traceparent": parent, "tracestate": "v=1"},
-			"hello", Text{ID: "a b", Source: "crm", Text: "hello", Trace: Trace{Parent: parent, State: "v=1"}},
+			"hello",
+			Text{ID: "a b", Source: "crm", Text: "hello", Trace: Trace{Parent: parent, State: "v=1"}},
 		},
 		{
 			"short JSON", nil, ` {"id": "t1", "text": "hi\u00e9\ud83d\ude00\n\"\\\/", "extra": [{"a": [1e5, null, true]}]}`,
 			Text{ID: "t1", Source: "nats:TEXTS", Text: "hié😀\n\"\\/"},
 		},
 		{
-			"short JSON with everything", map[string]string{"Content-Type": "application/json"},
+			"short JSON with everything",
+			map[string]string{"Content-Type": "application/json"},
 			`{"id": 42, "source": "crm", "text": "", "attributes": {"lang": "de", "n": 1.5, "ok": true, "no": null},
 			  "time": "2026-03-01T13:00:00.000005+01:00", "traceparent": "` + parent + `"}`,
 			Text{
@@ -58,12 +62,15 @@ func TestDecodeText(t *testing.T) {
 			},
 		},
 		{
-			"short JSON keeps its own id when redriven", map[string]string{HeaderID: "other", HeaderSource: "first"}, `{"id":"own","text":"x"}`,
+			"short JSON keeps its own id when redriven",
+			map[string]string{HeaderID: "other", HeaderSource: "first"},
+			`{"id":"own","text":"x"}`,
 			Text{ID: "own", Source: "first", Text: "x"},
 		},
 		{"nulls are absent", nil, `{"id": null, "text": "x", "attributes": null}`, Text{ID: "17", Source: "nats:TEXTS", Text: "x"}},
 		{
-			"structured", map[string]string{"Content-Type": "Application/CloudEvents+json; charset=utf-8"},
+			"structured",
+			map[string]string{"Content-Type": "Application/CloudEvents+json; charset=utf-8"},
 			`{"specversion":"1.0","id":"t1","source":"crm","type":"flairstream.text.v1","time":"2026-03-01T12:00:00.000005Z","data":{"text":"hi","attributes":{"a":"b"}}}`,
 			Text{ID: "t1", Source: "crm", Text: "hi", Time: at, Attributes: map[string]string{"a": "b"}},
 		},
@@ -94,7 +101,9 @@ func TestDecodeText(t *testing.T) {
 			}, `{"text":"hi"}`, Text{ID: "t1", Source: "crm", Text: `{"text":"hi"}`},
 		},
 		{
-			"a malformed trace is dropped", map[string]string{"traceparent": "00-xyz", "tracestate": "v=1"}, "hello",
+			"a malformed trace is dropped",
+			map[string]string{"traceparent": "00-xyz", "tracestate": "v=1"},
+			"hello",
 			Text{ID: "17", Source: "nats:TEXTS", Text: "hello"},
 		},
 	}

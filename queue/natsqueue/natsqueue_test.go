@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	broker.Shutdown()
 	broker.WaitForShutdown()
 	_ = os.RemoveAll(dir)
-	if err := goleak.Find(before, goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*Server).dialTimeout")); err != nil && code == 0 {
+	if err := goleak.Find(before); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
