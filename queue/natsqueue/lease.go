@@ -52,11 +52,9 @@ func (l *leases) held(now time.Time, handle string) bool {
 	return ok && now.Before(until)
 }
 
-// drop ends leases.
-func (l *leases) drop(handles ...string) {
+// drop ends a lease.
+func (l *leases) drop(handle string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, h := range handles {
-		delete(l.until, h)
-	}
+	delete(l.until, handle)
 }

@@ -48,16 +48,24 @@ func (s *Source) pull(ctx context.Context, limit int) ([]queue.Delivery, error) 
 	}
 	p := pulled{source: s, messages: messages, limit: limit, reconnects: reconnects}
 	err = p.collect(ctx)
-	if errors.Is(err, errUnfinished) {
+	switch {
+	case errors.Is(err, errUnfinished):
 		err = p.leave(sub)
-	} else {
+	case errors.Is(err, errSilent):
+		_ = p.leave(sub)
+		err = errGone
+	default:
 		_ = sub.Unsubscribe()
 	}
 	return p.deliveries, err
 }
 
-// errUnfinished tells that the server may still send.
-var errUnfinished = errors.New("left before the request ended")
+var (
+	// errUnfinished tells that the server may still send.
+	errUnfinished = errors.New("left before the request ended")
+	// errSilent tells that not even a heartbeat came.
+	errSilent = errors.New("no heartbeat")
+)
 
 // pulled is what one request brought so far.
 type pulled struct {
@@ -83,7 +91,10 @@ func (p *pulled) collect(ctx context.Context) error {
 		case now := <-ticker.C:
 			quiet := now.Sub(last)
 			lost := p.source.conn.nc.Stats().Reconnects != p.reconnects
-			if lost || quiet > 2*heartbeat || len(p.deliveries) > 0 && quiet > silence {
+			if quiet > 2*heartbeat {
+				return errSilent
+			}
+			if lost || len(p.deliveries) > 0 && quiet > silence {
 				return errUnfinished
 			}
 			if err := p.source.open(ctx); err != nil {

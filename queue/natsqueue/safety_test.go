@@ -108,7 +108,7 @@ func TestWhatTheOperatorChoseIsKept(t *testing.T) {
 	}
 }
 
-// TestReceiveEndsWhenTheConsumerIsGone deletes the consumer under a waiting Receive.
+// TestReceiveEndsWhenTheConsumerIsGone deletes the consumer under a Receive that waits.
 func TestReceiveEndsWhenTheConsumerIsGone(t *testing.T) {
 	c := connect(t, broker.ClientURL())
 	p := place(t, broker.ClientURL(), "G")
@@ -123,6 +123,15 @@ func TestReceiveEndsWhenTheConsumerIsGone(t *testing.T) {
 		_, err := source.Receive(t.Context(), 10)
 		got <- err
 	}()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		consumer, err := c.js.Consumer(t.Context(), p.Stream, p.Consumer)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("no Receive waits: %v", err)
+		}
+		if consumer.CachedInfo().NumWaiting > 0 {
+			break
+		}
+	}
 	if err := c.js.DeleteConsumer(t.Context(), p.Stream, p.Consumer); err != nil {
 		t.Fatal(err)
 	}

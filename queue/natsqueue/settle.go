@@ -49,7 +49,7 @@ func (s *Source) sent(ctx context.Context) error {
 // nak or term after the lease's end is not sent; an ack is, for it removes the message whoever holds it.
 func (s *Source) Settle(ctx context.Context, ss ...queue.Settlement) error {
 	failed := make(map[int]error)
-	done := make([]string, 0, len(ss))
+	sent := false
 	now := time.Now()
 	for i, row := range ss {
 		handle := row.Delivery.Origin.Handle
@@ -60,15 +60,16 @@ func (s *Source) Settle(ctx context.Context, ss ...queue.Settlement) error {
 		if !held && row.Outcome != queue.Ack {
 			continue
 		}
-		done = append(done, handle)
+		s.leases.drop(handle)
 		if err := s.settle(ctx, row); err != nil {
 			failed[i] = err
+			continue
 		}
+		sent = true
 	}
-	if len(done) == 0 {
+	if !sent {
 		return settleError(failed)
 	}
-	s.leases.drop(done...)
 	if err := s.sent(ctx); err != nil {
 		for i := range ss {
 			if failed[i] == nil {
