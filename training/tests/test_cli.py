@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import train_arguments
 
+from conftest import train_arguments
 from flairstream_training import cli
 
 

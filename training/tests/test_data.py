@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from conftest import rows, write_rows
 
+from conftest import rows, write_rows
 from flairstream_training import data
 from flairstream_training.errors import InputError
 
