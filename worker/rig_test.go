@@ -37,7 +37,9 @@ type fake struct {
 	texts   []string // by the id that stands where [CLS] would
 	batches [][]string
 	active  int
-	most    int // slots in use at a time
+	most    int // batches at a time
+	old     int
+	mostOld int // batches of a text that begins with "old" at a time
 }
 
 func newFake() *fake { return &fake{unhang: make(chan struct{})} }
@@ -64,7 +66,7 @@ func (f *fake) Tokenize(text string) model.Tokens {
 
 func (f *fake) Classify(ctx context.Context, batch []model.Tokens) ([]model.Classification, error) {
 	texts := f.begin(batch)
-	defer f.end()
+	defer f.end(texts)
 	if f.hangs.Load() {
 		<-f.unhang
 	}
@@ -96,13 +98,20 @@ func (f *fake) begin(batch []model.Tokens) []string {
 	f.batches = append(f.batches, texts)
 	f.active++
 	f.most = max(f.most, f.active)
+	if strings.HasPrefix(texts[0], "old") {
+		f.old++
+		f.mostOld = max(f.mostOld, f.old)
+	}
 	return texts
 }
 
-func (f *fake) end() {
+func (f *fake) end(texts []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.active--
+	if strings.HasPrefix(texts[0], "old") {
+		f.old--
+	}
 }
 
 func classifyWords(text string) (model.Classification, error) {

@@ -54,6 +54,25 @@ func TestBatchesFillWhileSlotsAreBusy(t *testing.T) {
 	})
 }
 
+// TestFullBatchesAreMadeAhead holds that a slot need not wait for the scheduler, and that a batch which could still grow
+// waits for a free slot.
+func TestFullBatchesAreMadeAhead(t *testing.T) {
+	for _, test := range []struct{ texts, want int }{{0, 0}, {3, 1}, {8 + 3, 2}, {2*8 + 3, 2}, {3*8 + 3, 3}, {100, 4}} {
+		r := newRig(t)
+		w, err := New(r.source, r.sink, r.letterSink, r.model, r.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &scheduler{w: w, buckets: newBuckets(8, 512, 512), longestWait: time.Hour}
+		for range test.texts {
+			s.add(one(textOf(10, time.Now())))
+		}
+		if s.dispatch(); len(w.batches) != test.want {
+			t.Errorf("%d batches of %d texts for 2 slots, want %d", len(w.batches), test.texts, test.want)
+		}
+	}
+}
+
 // TestSuspectsRunOneAtATime mixes texts that were delivered often with fresh ones: neither waits for the other.
 func TestSuspectsRunOneAtATime(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -81,6 +100,9 @@ func TestSuspectsRunOneAtATime(t *testing.T) {
 			if strings.HasPrefix(batch[0], "old") && len(batch) != 1 {
 				t.Errorf("a suspect in a batch of %d", len(batch))
 			}
+		}
+		if r.model.mostOld != 1 {
+			t.Errorf("%d suspects were in the model at a time", r.model.mostOld)
 		}
 		if got := r.value("batches_total", "alone"); got != 20 {
 			t.Errorf("%v batches of one suspect, want 20", got)

@@ -215,19 +215,21 @@ func TestAFaultOfTheModelBlamesNoText(t *testing.T) {
 
 func TestAModelThatKeepsFailingEndsTheWorker(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.publish("a b", "c d", "e f")
+		for i := range 50 {
+			r.publish(words(fmt.Sprintf("label%d", i), 5))
+		}
 		r.model.broken.Store(true)
 		r.start()
-		if err := <-r.done; !errors.Is(err, ErrModel) {
-			t.Fatalf("Run = %v, want ErrModel", err)
+		if err := <-r.done; !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "50 texts are delivered again") {
+			t.Fatalf("Run = %v, want ErrModel and 50 texts", err)
 		}
-		if r.texts.Len() != 3 || r.value("messages_processed_total") != 0 {
-			t.Errorf("%d texts are left and %v were settled, want 3 and none", r.texts.Len(), r.value("messages_processed_total"))
+		if got := r.value("messages_processed_total"); got != 0 || r.texts.Len() != 50 {
+			t.Errorf("%v texts were settled, %d are left; want none, also none given back, and 50", got, r.texts.Len())
 		}
 		r.model.broken.Store(false)
 		r.restart()
-		if len(r.stored()) != 3 {
-			t.Errorf("%d predictions after a restart, want 3", len(r.stored()))
+		if len(r.stored()) != 50 {
+			t.Errorf("%d predictions after a restart, want 50", len(r.stored()))
 		}
 	})
 }
@@ -270,7 +272,7 @@ func TestAbsentSink(t *testing.T) {
 			}
 			return nil
 		}}
-		r.options.InFlight = 1500
+		r.options.InFlight, r.options.LookAheadTokens = 1500, 1<<20
 		r.start()
 		time.Sleep(time.Hour)
 		if err := r.w.Ready(); err == nil || !strings.Contains(err.Error(), "predictions can not be stored") {
