@@ -88,8 +88,8 @@ func TestALostTextIsNotGivenBack(t *testing.T) {
 		if lost := r.value("lease_lost_total"); naks.Load() != 0 || lost == 0 {
 			t.Errorf("%d naks, %v leases lost; want none, and some", naks.Load(), lost)
 		}
-		if err := r.end(); err != nil || naks.Load() != 0 {
-			t.Errorf("Run = %v, %d naks after the stop", err, naks.Load())
+		if err := r.end(); err != nil {
+			t.Error(err)
 		}
 	})
 }
