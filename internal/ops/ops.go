@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// NotifyContext returns a context that ends at the first SIGINT or SIGTERM. The second one ends the process with status 1,
-// for a person who can not wait for the drain.
+// NotifyContext returns a context that ends at the first SIGINT or SIGTERM. The second one ends the process at once, for a
+// person who can not wait for the drain.
 func NotifyContext() (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
