@@ -157,7 +157,7 @@ func decodeEvent(header map[string]string, body []byte, kind string, into any) (
 // checkBody holds the limits that come before parsing.
 func checkBody(body []byte) error {
 	if len(body) > MaxBytes {
-		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrUndecodable, len(body), MaxBytes)
+		return fmt.Errorf("%w: %w: %d bytes, the limit is %d", ErrUndecodable, ErrTooLarge, len(body), MaxBytes)
 	}
 	if !utf8.Valid(body) {
 		return fmt.Errorf("%w: not valid UTF-8", ErrUndecodable)

@@ -42,7 +42,7 @@ var (
 	ErrUndecodable = errors.New("undecodable")
 	// ErrInvalid marks an event that can not be encoded: something required is missing or malformed.
 	ErrInvalid = errors.New("invalid event")
-	// ErrTooLarge marks an event of more than MaxBytes.
+	// ErrTooLarge marks an event of more than MaxBytes, written or read.
 	ErrTooLarge = errors.New("event too large")
 )
 

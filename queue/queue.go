@@ -198,7 +198,7 @@ const (
 	Texts       Role = "texts"
 	Predictions Role = "predictions"
 	DeadLetters Role = "deadletters"
-	GroundTruth Role = "groundtruth"
+	GroundTruth Role = "ground-truth"
 )
 
 // Plan is how a stream or queue, and its consumer, should be set up.

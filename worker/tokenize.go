@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"slices"
@@ -70,7 +71,7 @@ func (r *reader) read(l lifetimes, items []*item) {
 func (r *reader) prepare(it *item) {
 	text, err := event.DecodeText(it.delivery.Header, it.delivery.Body, it.fallback())
 	if err != nil {
-		it.giveUp(event.ReasonDecodeError, err.Error())
+		it.giveUp(undecodable(err), err.Error())
 		return
 	}
 	content := string(text.Text)
@@ -88,6 +89,13 @@ func (r *reader) prepare(it *item) {
 		it.noLabelReason = emptyText
 		it.predicted = time.Now()
 	}
+}
+
+func undecodable(err error) event.Reason {
+	if errors.Is(err, event.ErrTooLarge) {
+		return event.ReasonTooLong
+	}
+	return event.ReasonDecodeError
 }
 
 // tokens guards against a tokenizer that panics on a text.

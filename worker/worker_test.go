@@ -126,9 +126,12 @@ func TestOddTexts(t *testing.T) {
 			t.Errorf("the huge text has %d tokens, truncated %t", p.Tokens, p.Truncated)
 		}
 		letters := r.buried()
-		for _, id := range []string{"latin-1", "broken", "no-text", "too-large"} {
-			if letters[id].Reason != event.ReasonDecodeError || letters[id].Attempts != 1 {
-				t.Errorf("%s: dead letter %+v, want a decode_error at the first attempt", id, letters[id].Reason)
+		for id, want := range map[string]event.Reason{
+			"latin-1": event.ReasonDecodeError, "broken": event.ReasonDecodeError, "no-text": event.ReasonDecodeError,
+			"too-large": event.ReasonTooLong,
+		} {
+			if letter := letters[id]; letter.Reason != want || letter.Attempts != 1 {
+				t.Errorf("%s: dead letter %s at attempt %d, want %s at the first", id, letter.Reason, letter.Attempts, want)
 			}
 		}
 		if string(letters["broken"].Body) != `{"text": ` {

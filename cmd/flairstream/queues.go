@@ -75,7 +75,7 @@ URLs are nats://host:4222/STREAM or tls://host:4222/STREAM, with these parameter
 	plans := func() (map[queue.Role]string, queue.Plan, error) {
 		switch p := places(); {
 		case len(p) == 0:
-			return nil, queue.Plan{}, fmt.Errorf("no queue: give --texts URL, --predictions URL, --deadletters URL or --groundtruth URL; %w", errUsage)
+			return nil, queue.Plan{}, fmt.Errorf("no queue: give --texts URL, --predictions URL, --deadletters URL or --ground-truth URL; %w", errUsage)
 		case *lease < time.Second:
 			return nil, queue.Plan{}, fmt.Errorf("--ack-wait: want 1s or more; %w", errUsage)
 		case *inFlight < 1:
