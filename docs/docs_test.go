@@ -40,10 +40,16 @@ func TestSettings(t *testing.T) {
 	var out bytes.Buffer
 	out.WriteString("# Settings\n\nWritten from the code by `make docs`: what each command prints of itself.\n")
 	for _, command := range [][]string{
-		{"worker", "-h"}, {"producer", "--help"}, {"flairstream", "--help"}, {"flairstream", "demo", "--help"},
-		{"flairstream", "queues", "create", "--help"}, {"flairstream", "queues", "check", "--help"},
-		{"flairstream", "deadletter", "--help"}, {"flairstream", "deadletter", "redrive", "--help"},
-		{"flairstream", "bundle", "--help"}, {"flairstream", "classify", "--help"},
+		{"worker", "-h"},
+		{"producer", "--help"},
+		{"flairstream", "--help"},
+		{"flairstream", "demo", "--help"},
+		{"flairstream", "queues", "create", "--help"},
+		{"flairstream", "queues", "check", "--help"},
+		{"flairstream", "deadletter", "--help"},
+		{"flairstream", "deadletter", "redrive", "--help"},
+		{"flairstream", "bundle", "--help"},
+		{"flairstream", "classify", "--help"},
 	} {
 		run := exec.Command("go", append([]string{"run", "flairstream/cmd/" + command[0]}, command[1:]...)...)
 		run.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "FLAIRSTREAM_") })

@@ -226,6 +226,7 @@ func DecodePrediction(header map[string]string, body []byte) (Prediction, error)
 // embedding is a vector on the wire: base64 of little-endian float32.
 type embedding []float32
 
+// UnmarshalJSON reads base64 of little-endian float32.
 func (e *embedding) UnmarshalJSON(data []byte) error {
 	var raw []byte
 	if err := json.Unmarshal(data, &raw); err != nil {
