@@ -8,6 +8,9 @@ export CGO_ENABLED := 1
 ORT_VERSION := 1.29.0
 ORT := bin/libonnxruntime.so.$(ORT_VERSION)
 PYTHON ?= python3
+UV_VERSION := 0.13.9
+# On a terminal people see how far it is.
+QUIET := $(if $(CI),-q)
 VENV := training/.venv
 LINTERS := .cache/linters
 VECTORS := .cache/vectors
@@ -52,10 +55,14 @@ test-go: $(ORT) $(VECTORS_DONE) ## run the Go tests with the race detector
 test-training: $(VENV)/done ## set up Python and run the tests of training/
 	cd training && .venv/bin/python -m pytest -q
 
+.PHONY: train-env
+train-env: $(VENV)/done ## set up Python for training: exact versions, about 5 GB
+
 $(VENV)/done: training/requirements.lock training/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -r training/requirements.lock
-	$(VENV)/bin/pip install -q --no-deps -e training
+	$(VENV)/bin/pip install -q uv==$(UV_VERSION)
+	$(VENV)/bin/uv pip install $(QUIET) --python $(VENV)/bin/python --require-hashes -r training/requirements.lock
+	$(VENV)/bin/uv pip install $(QUIET) --python $(VENV)/bin/python --no-deps -e training
 	@touch $@
 
 .PHONY: vectors
