@@ -62,8 +62,12 @@ const (
 
 const maxErrorBytes = 256
 
-// ID is what the broker deduplicates the dead letter by: "dlq:<place>:<place id>".
-func (d DeadLetter) ID() string { return "dlq:" + d.Place + ":" + d.PlaceID }
+// ID is what the broker deduplicates the dead letter by: "dlq:<place>:<place id>:<first seen, in nanoseconds of Unix time>".
+// Without the time the letters of a stream that was created anew, or of two streams of one name on two servers, would pass
+// for repeats.
+func (d DeadLetter) ID() string {
+	return "dlq:" + d.Place + ":" + d.PlaceID + ":" + strconv.FormatInt(d.FirstSeen.UnixNano(), 10)
+}
 
 // Encode gives the original body, unchanged, with the kept headers and those that say what happened.
 func (d DeadLetter) Encode() Encoded {

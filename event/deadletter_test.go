@@ -35,8 +35,22 @@ func TestDeadLetterSurvivesTheWire(t *testing.T) {
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Errorf("the dead letter differs (-want +got):\n%s", diff)
 	}
-	if id := got.ID(); id != "dlq:nats:TEXTS:17" {
+	if id := got.ID(); id != want.ID() || id != "dlq:nats:TEXTS:17:1767323045000000006" {
 		t.Errorf("ID() = %q", id)
+	}
+}
+
+// TestDeadLettersOfAStreamMadeAnewAreNoRepeats has the sequences begin at 1 again: a letter that passes for a repeat is lost.
+func TestDeadLettersOfAStreamMadeAnewAreNoRepeats(t *testing.T) {
+	before, after := sampleDeadLetter(), sampleDeadLetter()
+	after.FirstSeen = before.FirstSeen.Add(time.Minute)
+	if before.ID() == after.ID() {
+		t.Errorf("two messages that were message 17 of a stream have one id: %s", before.ID())
+	}
+	again := sampleDeadLetter()
+	again.Attempts, again.LastSeen = 6, again.LastSeen.Add(time.Minute)
+	if again.ID() != before.ID() {
+		t.Error("the id of a letter that is written again changed: it would be stored twice")
 	}
 }
 

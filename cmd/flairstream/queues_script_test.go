@@ -48,7 +48,7 @@ func publishLetter(script *testscript.TestScript, _ bool, args []string) {
 	letter := event.DeadLetter{
 		Reason: event.Reason(args[2]), Error: "onnx: code 2\n\x1b[31m", Attempts: 5, Place: "nats:TEXTS", PlaceID: "id-" + args[1],
 		Text: event.Identity{ID: args[1], Source: "crm"}, RedriveCount: redrives, WorkerVersion: "v1", ModelVersion: "m1",
-		FirstSeen: time.Now(), LastSeen: time.Now(), Header: map[string]string{"Content-Type": "text/plain"}, Body: []byte(args[4]),
+		FirstSeen: time.Unix(1767225600, 0), LastSeen: time.Now(), Header: map[string]string{"Content-Type": "text/plain"}, Body: []byte(args[4]),
 	}
 	encoded := letter.Encode()
 	ctx := context.Background()
