@@ -101,7 +101,8 @@ type Source interface {
 // StartLog is what a Source also implements where the broker can remember that a delivery was begun. It tells a text that
 // kills its worker from one that merely was in a worker that died.
 type StartLog interface {
-	// Begin records a start and returns how many earlier ones of the same message never ended.
+	// Begin records the start of a delivery and returns how many of the same message's other deliveries began and never
+	// ended. To call it again for one delivery, because no answer came, records nothing more: an outage is no crash.
 	Begin(ctx context.Context, d Delivery) (unended int, err error)
 	// End clears the message's starts.
 	End(ctx context.Context, d Delivery) error

@@ -267,12 +267,13 @@ func TestAStartThatEndedIsForgotten(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.publish("x-error")
 		log := r.texts.Source()
-		for range 2 {
+		for crash := range 2 {
 			held, err := log.Receive(t.Context(), 1)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range 2 {
+			for before := range 2 { // and two that a lost count of deliveries hides
+				held[0].Attempt = 100 + 2*crash + before
 				if _, err := log.Begin(t.Context(), held[0]); err != nil {
 					t.Fatal(err)
 				}
@@ -282,6 +283,38 @@ func TestAStartThatEndedIsForgotten(t *testing.T) {
 		r.drain()
 		if letter := r.buried()["text-0"]; letter.Reason != event.ReasonModelError || letter.Attempts != 5 {
 			t.Errorf("reason %q after %d attempts, want model_error after 5", letter.Reason, letter.Attempts)
+		}
+	})
+}
+
+// muteStarts records starts, and loses the first answers.
+type muteStarts struct {
+	*memqueue.Source
+	unanswered int
+}
+
+func (s *muteStarts) Begin(ctx context.Context, d queue.Delivery) (int, error) {
+	unended, err := s.Source.Begin(ctx, d)
+	if s.unanswered--; s.unanswered >= 0 {
+		return 0, errors.New("no answer")
+	}
+	return unended, err
+}
+
+// TestAnUnansweredStartIsNoCrash has a broker that is slow to answer: each try to record a start is recorded.
+func TestAnUnansweredStartIsNoCrash(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.source = &muteStarts{Source: r.texts.Source(), unanswered: 2 * maxStarts}
+		r.publish("a")
+		for range suspectAttempts - 1 {
+			if _, err := r.texts.Source().Receive(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(testLease + time.Second)
+		}
+		r.drain()
+		if len(r.buried()) != 0 || len(r.stored()) != 1 {
+			t.Errorf("%d dead letters and %d predictions, want 0 and 1", len(r.buried()), len(r.stored()))
 		}
 	})
 }

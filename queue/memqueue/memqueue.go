@@ -40,7 +40,7 @@ type Queue struct {
 	inFlight int // leased items, those included whose lease ran out unseen
 	seen     map[string]time.Time
 	seenFIFO []string
-	starts   map[int]int
+	starts   map[int]starts
 	changed  chan struct{} // closed when there may be something to receive
 }
 
@@ -54,6 +54,9 @@ type item struct {
 	attempt int
 	index   int // in the heap
 }
+
+// starts are the deliveries of a message that were begun and never ended.
+type starts struct{ begun, last int }
 
 // New makes an empty queue; name becomes the place "mem:<name>".
 func New(name string, o Options) *Queue {
@@ -71,7 +74,7 @@ func New(name string, o Options) *Queue {
 	}
 	return &Queue{
 		name: name, o: o, bySeq: make(map[int]*item), seen: make(map[string]time.Time),
-		starts: make(map[int]int), changed: make(chan struct{}),
+		starts: make(map[int]starts), changed: make(chan struct{}),
 	}
 }
 

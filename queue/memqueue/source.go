@@ -105,9 +105,11 @@ func (s *Source) Begin(ctx context.Context, d queue.Delivery) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	unended := s.q.starts[seq]
-	s.q.starts[seq]++
-	return unended, nil
+	earlier := s.q.starts[seq]
+	if earlier.last != d.Attempt {
+		s.q.starts[seq] = starts{begun: earlier.begun + 1, last: d.Attempt}
+	}
+	return s.q.starts[seq].begun - 1, nil
 }
 
 // End clears the starts.

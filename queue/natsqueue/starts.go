@@ -15,29 +15,38 @@ import (
 func (s *Source) Begin(ctx context.Context, d queue.Delivery) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	key := startKey(d)
 	for {
-		entry, err := s.starts.Get(ctx, key)
+		unended, err := s.begin(ctx, startKey(d), d.Attempt)
 		switch {
-		case errors.Is(err, jetstream.ErrKeyNotFound):
-			_, err = s.starts.Create(ctx, key, []byte("1"))
-			if err == nil {
-				return 0, nil
-			}
 		case err == nil:
-			unended, bad := strconv.Atoi(string(entry.Value()))
-			if bad != nil {
-				return 0, fmt.Errorf("bucket %s: key %s holds no count", startsBucket(s.place), key)
-			}
-			_, err = s.starts.Update(ctx, key, strconv.AppendInt(nil, int64(unended)+1, 10), entry.Revision())
-			if err == nil {
-				return unended, nil
-			}
+			return unended, nil
+		case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch):
+			continue // a concurrent start was recorded: read again
 		}
-		if !errors.Is(err, jetstream.ErrKeyExists) { // a concurrent start was recorded: read again
-			return 0, fmt.Errorf("bucket %s: %w", startsBucket(s.place), err)
-		}
+		return 0, fmt.Errorf("bucket %s: %w", startsBucket(s.place), err)
 	}
+}
+
+// begin tries once. A key holds how many deliveries began and which one was the last: a start that is recorded again,
+// because its answer was lost, is not counted twice.
+func (s *Source) begin(ctx context.Context, key string, attempt int) (unended int, err error) {
+	entry, err := s.starts.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		_, err = s.starts.Create(ctx, key, fmt.Appendf(nil, "1 %d", attempt))
+		return 0, err
+	}
+	if err != nil {
+		return 0, err
+	}
+	var begun, last int
+	if _, err := fmt.Sscan(string(entry.Value()), &begun, &last); err != nil {
+		return 0, fmt.Errorf("key %s holds no count", key)
+	}
+	if last == attempt {
+		return begun - 1, nil
+	}
+	_, err = s.starts.Update(ctx, key, fmt.Appendf(nil, "%d %d", begun+1, attempt), entry.Revision())
+	return begun, err
 }
 
 // End clears the starts.

@@ -152,18 +152,27 @@ func startLog(t *testing.T, h Harness) {
 			t.Errorf("Begin = %d, %v; want %d", unended, err, want)
 		}
 	}
+	again := func(d queue.Delivery) queue.Delivery {
+		d.Attempt++
+		return d
+	}
 	begin(ds[0], 0)
+	begin(ds[0], 0) // the answer was lost
+	ds[0] = again(ds[0])
 	begin(ds[0], 1)
 	begin(ds[1], 0)
+	ds[0] = again(ds[0])
+	begin(ds[0], 2)
 	begin(ds[0], 2)
 	if err := log.End(t.Context(), ds[0]); err != nil {
 		t.Errorf("End: %v", err)
 	}
 	begin(ds[0], 0)
+	ds[1] = again(ds[1])
 	begin(ds[1], 1)
 	if other, ok := h.Source(t).(queue.StartLog); !ok {
 		t.Error("a second source keeps no log of starts")
-	} else if unended, err := other.Begin(t.Context(), ds[1]); err != nil || unended != 2 {
+	} else if unended, err := other.Begin(t.Context(), again(ds[1])); err != nil || unended != 2 {
 		t.Errorf("Begin of another source = %d, %v; want 2", unended, err)
 	}
 }
