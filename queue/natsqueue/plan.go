@@ -130,6 +130,9 @@ func compareConsumer(p Place, plan queue.Plan, got jetstream.ConsumerConfig) []q
 	d.add("deliver subject", want.DeliverSubject, got.DeliverSubject, true)
 	d.add("headers only", false, got.HeadersOnly, true)
 	d.add("priority policy", want.PriorityPolicy, got.PriorityPolicy, true)
+	// Below what we ask for, every request is refused.
+	d.add("max request expires", want.MaxRequestExpires, got.MaxRequestExpires, got.MaxRequestExpires < pullExpires)
+	d.add("max request bytes", want.MaxRequestMaxBytes, got.MaxRequestMaxBytes, got.MaxRequestMaxBytes < 2*pullBytes)
 	d.add("filter", "", strings.Join(append(got.FilterSubjects, got.FilterSubject), ""), false)
 	d.add("inactive threshold", time.Duration(0), got.InactiveThreshold, false)
 	d.add("ack wait", want.AckWait, got.AckWait, false)

@@ -15,6 +15,8 @@ import (
 var (
 	errAgain = errors.New("the request ended; ask again")
 	errGone  = errors.New("the consumer may be gone")
+	// errRefused marks a request that the consumer will not take as it is, however often it is asked.
+	errRefused = errors.New("the consumer was changed and refuses the worker's requests; set it back, or start the worker anew")
 )
 
 const (
@@ -159,11 +161,13 @@ func status(m *nats.Msg) error {
 	case "503": // nobody listens for requests
 		return errGone
 	case "409":
-		switch m.Header.Get("Description") {
-		case "Consumer Deleted":
+		switch description := m.Header.Get("Description"); {
+		case description == "Consumer Deleted":
 			return errGone
-		case "Message Size Exceeds MaxBytes": // the pull is full
+		case description == "Message Size Exceeds MaxBytes": // the pull is full
 			return errAgain
+		case strings.HasPrefix(description, "Exceeded MaxRequest"):
+			return fmt.Errorf("%w: %s", errRefused, description)
 		}
 	}
 	return fmt.Errorf("pull: %s %s", m.Header.Get("Status"), m.Header.Get("Description"))

@@ -72,6 +72,8 @@ func TestUnsafeConsumersAreRefused(t *testing.T) {
 		"strands texts":      {func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 }, "max deliver is 5, want -1"},
 		"another lease":      {func(c *jetstream.ConsumerConfig) { c.MaxDeliver, c.BackOff = 3, []time.Duration{time.Second} }, "backoff is [1s]"},
 		"no texts":           {func(c *jetstream.ConsumerConfig) { c.HeadersOnly = true }, "headers only is true"},
+		"short requests":     {func(c *jetstream.ConsumerConfig) { c.MaxRequestExpires = time.Second }, "max request expires is 1s, want 0s"},
+		"small requests":     {func(c *jetstream.ConsumerConfig) { c.MaxRequestMaxBytes = 1 << 20 }, "max request bytes is 1048576, want 0"},
 		"under another name": {func(c *jetstream.ConsumerConfig) { c.Durable = "other" }, "/worker is absent, want there"},
 	}
 	c := connect(t, broker.ClientURL())
@@ -187,6 +189,38 @@ func TestMissingPermissions(t *testing.T) {
 	_, err = openSink(t, c, p, queue.Texts).Publish(ctx, queue.Message{Body: []byte("x")})
 	if err == nil || errors.Is(err, queue.ErrRejected) || !strings.Contains(err.Error(), `may not use the subject "texts"`) {
 		t.Errorf("Publish = %v, want the subject that is not allowed", err)
+	}
+}
+
+// TestReceiveEndsWhenItsRequestsAreRefused changes the consumer under a Source: asking the same again would go on for ever.
+func TestReceiveEndsWhenItsRequestsAreRefused(t *testing.T) {
+	c := connect(t, broker.ClientURL())
+	p := place(t, broker.ClientURL(), "R")
+	create(t, c, p, queue.Plan{Role: queue.Texts})
+	defer removeStream(c, p)
+	source, err := c.Source(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := plannedConsumer(p, queue.Plan{})
+	config.MaxRequestBatch = 10
+	if _, err := c.js.UpdateConsumer(t.Context(), p.Stream, config); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openSink(t, c, p, queue.Texts).Publish(t.Context(), queue.Message{Body: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := source.Receive(ctx, 256); err == nil || !strings.Contains(err.Error(), "Exceeded MaxRequestBatch of 10") {
+		t.Errorf("Receive = %v, want what the server says", err)
+	}
+	again, err := c.Source(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ds, err := again.Receive(ctx, 256); err != nil || len(ds) != 1 {
+		t.Errorf("Receive of a Source that was opened after the change = %d deliveries, %v", len(ds), err)
 	}
 }
 

@@ -74,6 +74,9 @@ func (s *Source) Receive(ctx context.Context, limit int) ([]queue.Delivery, erro
 			pause = firstPause
 			continue
 		}
+		if errors.Is(err, errRefused) {
+			return nil, explain(s.place, err)
+		}
 		if errors.Is(err, errGone) {
 			if err := s.gone(ctx); err != nil {
 				return nil, err
