@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	broker = startServer(dir, -1)
+	if err := keepOneStream(); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	broker.Shutdown()
 	broker.WaitForShutdown()
@@ -36,6 +39,17 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// keepOneStream holds the folder that the server removes after the last stream, at times under the next one.
+func keepOneStream() error {
+	c, err := Connect(Server{URLs: broker.ClientURL()}, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.js.CreateStream(context.Background(), plannedStream(Place{Stream: "KEPT"}, queue.GroundTruth))
+	return err
 }
 
 func startServer(dir string, port int) *server.Server {

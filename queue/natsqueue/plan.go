@@ -16,6 +16,9 @@ const (
 	defaultInFlight = 16384
 	day             = 24 * time.Hour
 	startsTTL       = 7 * day
+	// maxTextBytes, headers included, leaves room below the server's usual limit of 1 MiB for the headers of a dead letter: a
+	// text that fits in but whose dead letter does not would never leave the queue.
+	maxTextBytes = 960 << 10
 )
 
 // plannedStream is the stream of a role.
@@ -29,6 +32,7 @@ func plannedStream(p Place, role queue.Role) jetstream.StreamConfig {
 		// Longer than a text's crashes and the broker's outage together can delay a repeat.
 		Duplicates: 30 * time.Minute,
 		MaxAge:     30 * day,
+		MaxMsgSize: -1,
 	}
 	if p.MaxBytes > 0 {
 		c.MaxBytes = p.MaxBytes
@@ -36,6 +40,7 @@ func plannedStream(p Place, role queue.Role) jetstream.StreamConfig {
 	switch role {
 	case queue.Texts:
 		c.Retention, c.MaxAge, c.Duplicates = jetstream.WorkQueuePolicy, 14*day, 10*time.Minute
+		c.MaxMsgSize = maxTextBytes
 		c.Description = "Texts to classify; gone when acknowledged"
 	case queue.Predictions:
 		c.MaxAge, c.MaxMsgsPerSubject = 7*day, 1
@@ -101,6 +106,7 @@ func compareStream(p Place, role queue.Role, got jetstream.StreamConfig, cluster
 	d.add("duplicate window", want.Duplicates, got.Duplicates, repeats)
 	overwrites := role != queue.Predictions && got.MaxMsgsPerSubject > 0 && !got.DiscardNewPerSubject
 	d.add("max messages per subject", perSubject(want), perSubject(got), overwrites)
+	d.add("max message size", want.MaxMsgSize, got.MaxMsgSize, false)
 	d.add("persist mode", want.PersistMode, got.PersistMode, false)
 	if p.MaxBytes > 0 {
 		d.add("max bytes", want.MaxBytes, got.MaxBytes, false)

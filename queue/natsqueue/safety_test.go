@@ -224,6 +224,28 @@ func TestReceiveEndsWhenItsRequestsAreRefused(t *testing.T) {
 	}
 }
 
+// TestATextLeavesRoomForItsDeadLetter publishes texts around the limit: what is taken can be buried.
+func TestATextLeavesRoomForItsDeadLetter(t *testing.T) {
+	c := connect(t, broker.ClientURL())
+	texts, letters := place(t, broker.ClientURL(), "T"), place(t, broker.ClientURL(), "D")
+	create(t, c, texts, queue.Plan{Role: queue.Texts})
+	defer removeStream(c, texts)
+	create(t, c, letters, queue.Plan{Role: queue.DeadLetters})
+	defer removeStream(c, letters)
+	_, err := openSink(t, c, texts, queue.Texts).Publish(t.Context(), queue.Message{Body: make([]byte, maxTextBytes+1)})
+	if !errors.Is(err, queue.ErrRejected) {
+		t.Errorf("a text of %d bytes: %v, want ErrRejected", maxTextBytes+1, err)
+	}
+	largest := queue.Message{Body: make([]byte, maxTextBytes-1<<10)} // and what a publish says in headers
+	if _, err := openSink(t, c, texts, queue.Texts).Publish(t.Context(), largest); err != nil {
+		t.Fatal(err)
+	}
+	largest.Header = map[string]string{"Dlq-Text-Id": strings.Repeat("x", 32<<10)}
+	if _, err := openSink(t, c, letters, queue.DeadLetters).Publish(t.Context(), largest); err != nil {
+		t.Errorf("the dead letter of the largest text: %v", err)
+	}
+}
+
 // TestReceiveIsBoundedInBytes asks for more messages than should be in memory at a time.
 func TestReceiveIsBoundedInBytes(t *testing.T) {
 	const n, size = 60, 900 << 10
