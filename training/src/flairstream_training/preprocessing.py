@@ -5,6 +5,7 @@ and special tokens are split: then Flair's ids are those of the plain Hugging Fa
 """
 
 import logging
+import warnings
 
 from flair.data import Sentence
 from tokenizers import Tokenizer
@@ -16,6 +17,7 @@ RECORD = {"cleaning": "flair-0.15", "word_tokenizer": "none", "context": False, 
 EMBEDDINGS = {"use_context": False, "use_context_separator": False, "allow_long_sentences": False}
 
 logging.getLogger("flair").setLevel(logging.ERROR)  # it warns of every empty text and logs every batch
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"flair\.")  # of calls that its users can not change
 
 
 def sentence(text: str) -> Sentence:
