@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -33,7 +32,8 @@ func newCSVRows(from io.Reader, c Columns, kind Kind) (*csvRows, error) {
 		case i >= 0 && slices.Contains(header[i+1:], name):
 			err = errors.Join(err, fmt.Errorf("two columns are named %q", name))
 		case i < 0 && required:
-			err = errors.Join(err, fmt.Errorf("no column %q; there are %s", name, quoted(header)))
+			// The first row is not shown: in a file without a header row it is customer text.
+			err = errors.Join(err, fmt.Errorf("no column %q among the %d that the first row names; is it a header row?", name, len(header)))
 		}
 		return i
 	}
@@ -41,21 +41,6 @@ func newCSVRows(from io.Reader, c Columns, kind Kind) (*csvRows, error) {
 	r.text = column(c.Text, kind == Text || r.id < 0)
 	r.label = column(c.Label, kind == GroundTruth)
 	return r, err
-}
-
-func quoted(names []string) string {
-	const most = 20
-	var b strings.Builder
-	for i, name := range names[:min(len(names), most)] {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%.40q", name)
-	}
-	if len(names) > most {
-		fmt.Fprintf(&b, " and %d more", len(names)-most)
-	}
-	return b.String()
 }
 
 func (c *csvRows) next() (row, error) {

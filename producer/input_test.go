@@ -84,8 +84,10 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// canary stands for customer text that no error may show.
+const canary = "canary-7f3a"
+
 func TestBadRowsNameTheirPlaceAndFault(t *testing.T) {
-	const canary = "canary-7f3a"
 	tests := map[string]struct {
 		format  Format
 		kind    Kind
@@ -182,7 +184,8 @@ func TestBadCSVHeaders(t *testing.T) {
 		want    string
 	}{
 		"empty":         {Text, "", "in: no header row"},
-		"no text":       {Text, "id,body\n1,x\n", `in: no column "text"; there are "id", "body"`},
+		"no text":       {Text, "id,body\n1,x\n", `in: no column "text" among the 2 that the first row names; is it a header row?`},
+		"no header row": {Text, canary + "\nfine\n", `in: no column "text" among the 1`},
 		"twice":         {Text, "text,id,text\n1,x,y\n", `in: two columns are named "text"`},
 		"no label":      {GroundTruth, "id,text\n1,x\n", `in: no column "label"`},
 		"nothing to id": {GroundTruth, "label,x\na,b\n", `in: no column "text"`},
@@ -193,6 +196,9 @@ func TestBadCSVHeaders(t *testing.T) {
 			_, err := run1(t, &broker{}, Options{Kind: test.kind, SkipBad: true}, input("in", CSV, test.content))
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("Run = %v, want %q", err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), canary) {
+				t.Errorf("the error shows text: %v", err)
 			}
 		})
 	}
