@@ -64,6 +64,11 @@ func start(path string) error {
 			return err
 		}
 	}
+	// Without this the library, as its makers build it for Linux, writes an identity of the machine and a database of
+	// events below the home folder, a log file into the temporary one, and may send them off before the call below.
+	if err := os.Setenv("ORT_DISABLE_TELEMETRY", "1"); err != nil {
+		return err
+	}
 	ort.SetSharedLibraryPath(path)
 	// The runtime's own log would go to standard error, past ours; what matters in it comes back as an error as well.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
