@@ -81,6 +81,9 @@ func report(w io.Writer, s producer.Summary, elapsed time.Duration, err error) {
 	fmt.Fprintf(w, "published %d, duplicates %d, refused %d in %.1f s: %.0f a second\n",
 		s.Published, s.Duplicates, s.Refused, seconds, float64(s.Published+s.Duplicates)/max(seconds, 1e-3))
 	for _, fault := range s.Faults {
+		if errors.Is(err, fault) {
+			continue // told as what ended the run
+		}
 		fmt.Fprintf(w, "  refused %v\n", fault)
 	}
 	if more := s.Refused - len(s.Faults); more > 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"flairstream/producer"
 	"flairstream/queue"
@@ -79,9 +80,17 @@ func newCommand() *cobra.Command {
 		},
 	}
 	c.CompletionOptions.DisableDefaultCmd = true
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w; %w", err, errUsage) })
+	c.SetFlagErrorFunc(flagError)
 	f.register(c)
 	return c
+}
+
+// flagError says which flag's value is wrong, and how.
+func flagError(_ *cobra.Command, err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok && invalid.GetFlag().Value.Type() == "float64" {
+		err = fmt.Errorf("--%s %q: want a number", invalid.GetFlag().Name, invalid.GetValue())
+	}
+	return fmt.Errorf("%w; %w", err, errUsage)
 }
 
 func (f *flags) register(c *cobra.Command) {

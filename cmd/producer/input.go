@@ -27,16 +27,16 @@ func openInputs(ctx context.Context, f flags, files []string) ([]producer.Input,
 			inputs = append(inputs, producer.Input{Name: "stdin", Format: format, Open: func() (io.ReadCloser, error) { return stdin(ctx), nil }})
 			continue
 		}
-		in, err := producer.File(name, format)
-		if err != nil {
-			return nil, fmt.Errorf("%w (--format); %w", err, errUsage)
-		}
 		info, err := os.Stat(name)
 		if err == nil && info.IsDir() {
 			err = fmt.Errorf("%s is a folder", name)
 		}
 		if err != nil {
 			return nil, err
+		}
+		in, err := producer.File(name, format)
+		if err != nil {
+			return nil, fmt.Errorf("%w (--format); %w", err, errUsage)
 		}
 		inputs = append(inputs, in)
 	}

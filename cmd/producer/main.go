@@ -58,5 +58,8 @@ func publish(ctx context.Context, f flags, files []string) (err error) {
 	summary, err := p.Run(ctx, inputs...)
 	show.finish()
 	report(os.Stdout, summary, show.elapsed(), err)
+	if _, bad := errors.AsType[*producer.RowError](err); bad {
+		return fmt.Errorf("%w; correct it, or leave out such rows with --on-error skip", err)
+	}
 	return err
 }
