@@ -15,6 +15,7 @@ import (
 	"flairstream/internal/secret"
 	"flairstream/model"
 	"flairstream/model/classifier"
+	"flairstream/model/onnx"
 	"flairstream/queue"
 	"flairstream/queue/open"
 	"flairstream/worker"
@@ -86,7 +87,7 @@ func (p *parts) open(ctx context.Context, s settings) (err error) {
 		return fmt.Errorf("FLAIRSTREAM_DEADLETTERS: %w", err)
 	}
 	if p.classifier, err = s.openModel(); err != nil {
-		return fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
+		return err
 	}
 	p.model = p.classifier.Info()
 	registry := ops.NewRegistry()
@@ -134,13 +135,20 @@ func (s settings) options() (worker.Options, error) {
 func (s settings) openModel() (*classifier.Classifier, error) {
 	dir, err := modelDir(s.Model)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
 	}
 	bundle, err := model.Open(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
 	}
-	return classifier.Open(bundle, classifier.Options{Library: s.Onnxruntime, Slots: s.Slots})
+	c, err := classifier.Open(bundle, classifier.Options{Library: s.Onnxruntime, Slots: s.Slots})
+	switch {
+	case errors.Is(err, onnx.ErrLibrary): // names FLAIRSTREAM_ONNXRUNTIME itself
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
+	}
+	return c, nil
 }
 
 // healthcheck asks the worker that listens at addr whether it is alive, for container engines that have no other way. Not
