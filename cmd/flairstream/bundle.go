@@ -26,7 +26,7 @@ func newBundleCommand() *cobra.Command {
 tokenizer, texts with the right answers, and bundle.json, which lists every file
 with its digest.`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: showHelp,
 	}
 	command.AddCommand(newBundleInfoCommand(), newBundleTokenizeCommand(), newBundleVerifyCommand())
 	return command
@@ -215,12 +215,4 @@ func libraryFlag(c *cobra.Command, library *string) {
 	c.Flags().StringVar(library, "library", os.Getenv("FLAIRSTREAM_ONNXRUNTIME"),
 		"`path` of the ONNX Runtime library; by default FLAIRSTREAM_ONNXRUNTIME,\nor else searched for beside this program, in ../lib and in the system's folders")
 	c.Flag("library").DefValue = ""
-}
-
-// noArguments is for commands that take flags only.
-func noArguments(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%s: unknown argument %q; %w", c.CommandPath(), args[0], errUsage)
-	}
-	return nil
 }

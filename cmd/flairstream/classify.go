@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"flairstream/model"
 	"flairstream/model/classifier"
@@ -51,6 +52,11 @@ line:
 		RunE: func(c *cobra.Command, args []string) error {
 			if size < 1 || size > maxClassifyBatch {
 				return fmt.Errorf("--batch is %d, want 1 to %d; %w", size, maxClassifyBatch, errUsage)
+			}
+			for i, text := range args {
+				if !utf8.ValidString(text) {
+					return fmt.Errorf("text %d of the arguments: not valid UTF-8; %w", i+1, errUsage)
+				}
 			}
 			b, err := openBundle(dir)
 			if err != nil {

@@ -23,6 +23,8 @@ func newDeadLetterCommand() *cobra.Command {
 		Long: `Look at texts that were given up, send them again, or delete them.
 
 Reasons: ` + strings.Join(reasonNames(), ", ") + `.`,
+		Args: noArguments,
+		RunE: showHelp,
 	}
 	places := placeFlags(cmd, queue.DeadLetters, queue.Texts)
 	cmd.AddCommand(
@@ -132,9 +134,8 @@ func withBrowser(
 
 // printable keeps what others wrote from steering the terminal.
 func printable(s string) string {
-	quoted := fmt.Sprintf("%+q", s)
-	if quoted == `"`+s+`"` {
-		return s
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Sprintf("%+q", s)
 	}
-	return quoted
+	return s
 }

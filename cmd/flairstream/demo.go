@@ -42,7 +42,7 @@ NO_COLOR switches the colours off.
 
 Exit status: 0 if every text that was published has exactly one prediction, 1 if
 anything was lost or came twice.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.bundle, "bundle", "", "`folder` of the model bundle (default examples/bundle)")
@@ -149,7 +149,7 @@ func (d *demo) prepare(ctx context.Context, c worker.Classifier) error {
 	}
 	if d.options.listen != "" {
 		if d.ops, err = ops.Listen(d.options.listen, registry, d.worker.Ready); err != nil {
-			return err
+			return fmt.Errorf("--listen: %w", err)
 		}
 	}
 	d.tally = newDemoTally(time.Now(), d.bundle.Manifest.Labels, d.messages)

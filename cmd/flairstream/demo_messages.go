@@ -57,10 +57,10 @@ func roundID(id string, round int) string {
 	return id + roundMark + strconv.Itoa(round)
 }
 
-// roundInput is the messages as the producer reads them, under new ids in each round.
-func roundInput(messages []demoMessage, round int) producer.Input {
+// roundInput is the file's messages as the producer reads them, under new ids in each round.
+func roundInput(file string, messages []demoMessage, round int) producer.Input {
 	return producer.Input{
-		Name:   "round " + strconv.Itoa(round),
+		Name:   file,
 		Format: producer.JSONL,
 		Open: func() (io.ReadCloser, error) {
 			var b bytes.Buffer

@@ -58,7 +58,7 @@ func (d *demo) publish(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err = p.Run(ctx, roundInput(d.messages, round)); ctx.Err() != nil {
+		if _, err = p.Run(ctx, roundInput(d.options.messages, d.messages, round)); ctx.Err() != nil {
 			return nil // asked to stop; the progress has told what is published
 		}
 		if err != nil || !d.options.keep {

@@ -25,7 +25,7 @@ type demoServer struct {
 func startDemoServer() (*demoServer, error) {
 	folder, err := os.MkdirTemp("", "flairstream-demo-")
 	if err != nil {
-		return nil, fmt.Errorf("folder of the demo's NATS server: %w", err)
+		return nil, fmt.Errorf("folder of the demo's NATS server: %w; set TMPDIR to a folder that can be written to", err)
 	}
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: folder, NoSigs: true, NoLog: true,

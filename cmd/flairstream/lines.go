@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 )
 
 // maxLine bounds a line of standard input: well above the largest text in its longest JSON form (6 bytes a character).
@@ -96,11 +97,14 @@ func (l *lines) read() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if !utf8.Valid(line) {
+		return "", fmt.Errorf("standard input, line %d: not valid UTF-8", l.number)
+	}
 	if !l.json {
 		return string(line), nil
 	}
 	var text string
-	if len(line) == 0 || line[0] != '"' || json.Unmarshal(line, &text) != nil {
+	if !bytes.HasPrefix(bytes.TrimSpace(line), []byte(`"`)) || json.Unmarshal(line, &text) != nil {
 		return "", fmt.Errorf("standard input, line %d: not a JSON string", l.number)
 	}
 	return text, nil

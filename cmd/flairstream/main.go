@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"flairstream/internal/ops"
 )
@@ -44,8 +45,10 @@ with models trained in Flair.
 Exit status: 0 done, 1 failed, 2 called wrongly.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          noArguments,
+		RunE:          showHelp,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w; %w", err, errUsage) })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newBundleCommand(),
 		newClassifyCommand(),
@@ -55,3 +58,30 @@ Exit status: 0 done, 1 failed, 2 called wrongly.`,
 	)
 	return root
 }
+
+// flagError says which flag's value is wrong, and how.
+func flagError(_ *cobra.Command, err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		flag := invalid.GetFlag()
+		err = fmt.Errorf("--%s %q: want a %s", flag.Name, invalid.GetValue(), kinds[flag.Value.Type()])
+	}
+	return fmt.Errorf("%w; %w", err, errUsage)
+}
+
+var kinds = map[string]string{
+	"bool": "true or a false", "int": "whole number", "float64": "number", "duration": "duration with its unit, as in 30s",
+}
+
+// noArguments is for commands that take flags or a further command only.
+func noArguments(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case c.HasSubCommands():
+		return fmt.Errorf("%s: unknown command %q; %w", c.CommandPath(), args[0], errUsage)
+	}
+	return fmt.Errorf("%s: unknown argument %q; %w", c.CommandPath(), args[0], errUsage)
+}
+
+// showHelp is what a command does that only holds others.
+func showHelp(c *cobra.Command, _ []string) error { return c.Help() }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,6 +70,8 @@ URLs are nats://host:4222/STREAM or tls://host:4222/STREAM, with these parameter
   inbox=PREFIX       of reply subjects, where the user may not subscribe to _INBOX.>
   once=retention     publish: refuse a taken subject for as long as it is kept
   replicas=N, max_bytes=N   of streams to be created`,
+		Args: noArguments,
+		RunE: showHelp,
 	}
 	places := placeFlags(cmd, queue.Texts, queue.Predictions, queue.DeadLetters, queue.GroundTruth)
 	lease := cmd.PersistentFlags().Duration("ack-wait", 60*time.Second, "how long a worker may hold a text without a sign of life")
@@ -76,6 +80,8 @@ URLs are nats://host:4222/STREAM or tls://host:4222/STREAM, with these parameter
 		switch p := places(); {
 		case len(p) == 0:
 			return nil, queue.Plan{}, fmt.Errorf("no queue: give --texts URL, --predictions URL, --deadletters URL or --ground-truth URL; %w", errUsage)
+		case slices.ContainsFunc(slices.Collect(maps.Values(p)), inMemory):
+			return nil, queue.Plan{}, fmt.Errorf("mem:// is a queue inside one process: it ends with this command; %w", errUsage)
 		case *lease < time.Second:
 			return nil, queue.Plan{}, fmt.Errorf("--ack-wait: want 1s or more; %w", errUsage)
 		case *inFlight < 1:
@@ -84,9 +90,9 @@ URLs are nats://host:4222/STREAM or tls://host:4222/STREAM, with these parameter
 			return p, queue.Plan{Lease: *lease, InFlight: *inFlight}, nil
 		}
 	}
-	add := func(use, short string, create bool) {
+	add := func(use, short, long string, create bool) {
 		cmd.AddCommand(&cobra.Command{
-			Use: use, Short: short, Args: noArguments,
+			Use: use, Short: short, Long: short + ".\n\n" + long, Args: noArguments,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				places, plan, err := plans()
 				if err != nil {
@@ -98,10 +104,16 @@ URLs are nats://host:4222/STREAM or tls://host:4222/STREAM, with these parameter
 			},
 		})
 	}
-	add("create", "Make what is absent; change nothing that is there", true)
-	add("check", "Compare what is there with what should be", false)
+	const verdicts = `What "differs" is a matter of taste or of capacity, and the roles work with it.
+What is "UNSAFE" could lose texts or count them twice: the roles refuse it, and the
+exit status is 1.`
+	add("create", "Make what is absent; change nothing that is there",
+		"Then compares what is there with what should be.\n\n"+verdicts, true)
+	add("check", "Compare what is there with what should be", verdicts, false)
 	return cmd
 }
+
+func inMemory(place string) bool { return strings.HasPrefix(place, "mem:") }
 
 // eachQueue sets up or checks every place, and goes on after a failure so that all are reported at once.
 func eachQueue(
