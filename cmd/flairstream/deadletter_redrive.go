@@ -44,7 +44,7 @@ broker has stored it. One that has been redriven ` + fmt.Sprint(maxRedrives) + `
 			if err := r.check(); err != nil {
 				return err
 			}
-			if r.rate < 0 {
+			if !(r.rate >= 0) {
 				return fmt.Errorf("--rate: want no negative number; %w", errUsage)
 			}
 			at := places()
@@ -166,7 +166,9 @@ func newPurgeCommand(places func() map[queue.Role]string) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "purge [HANDLE...]", Short: "Delete dead letters for good",
-		Long: `Delete dead letters for good: those named, or all that the filters leave. It asks first, unless --yes is given.`,
+		Long: `Delete dead letters for good: those named, or all that the filters leave. It asks first, unless --yes is given.
+
+What is no dead letter, as in another stream, is deleted only if it is named.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.handles = args
 			if err := s.check(); err != nil {
@@ -187,9 +189,14 @@ func newPurgeCommand(places func() map[queue.Role]string) *cobra.Command {
 
 func purge(ctx context.Context, cmd *cobra.Command, browser queue.Browser, s *selection, yes bool) error {
 	var handles []string
+	foreign := 0
 	for l, err := range s.letters(ctx, browser, time.Now()) {
 		if err != nil {
 			return err
+		}
+		if l.err != nil && len(s.handles) == 0 {
+			foreign++
+			continue
 		}
 		handles = append(handles, l.stored.Handle)
 	}
@@ -201,6 +208,9 @@ func purge(ctx context.Context, cmd *cobra.Command, browser queue.Browser, s *se
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%d deleted\n", len(handles))
 	audit(cmd, "dead letters purged", s, "deleted", len(handles))
+	if foreign > 0 {
+		return fmt.Errorf("%d messages are no dead letters and were left: is this the right stream? What is named by its HANDLE is deleted", foreign)
+	}
 	return nil
 }
 
