@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// maxHeldBytes bounds the bodies that are held, which dead letters need to the end. Texts may have 900 KiB each.
+// maxHeldBytes bounds the bodies and headers that are held, which dead letters need to the end. Texts may have 900 KiB each.
 const maxHeldBytes = 256 << 20
 
 // credit bounds what the worker holds: texts and bytes until they are settled, tokens until they go into the model.
@@ -65,7 +65,7 @@ func (c *credit) signal() {
 func (c *credit) received(reserved int, items []*item) {
 	var bytes, tokens int
 	for _, it := range items {
-		bytes += len(it.delivery.Body)
+		bytes += it.bytes()
 		tokens += it.charge
 	}
 	c.mu.Lock()
@@ -111,7 +111,7 @@ func (c *credit) free(tokens int) {
 func (c *credit) settled(items []*item) {
 	var bytes, tokens int
 	for _, it := range items {
-		bytes += len(it.delivery.Body)
+		bytes += it.bytes()
 		tokens += it.charge
 		it.charge = 0
 	}

@@ -84,6 +84,15 @@ func (it *item) forModel() bool {
 	return it.reason == "" && it.end == unsettled && len(it.tokens.IDs) > 0
 }
 
+// bytes is what the message takes while it is held.
+func (it *item) bytes() int {
+	n := len(it.delivery.Body)
+	for key, value := range it.delivery.Header {
+		n += len(key) + len(value)
+	}
+	return n
+}
+
 // giveUp makes the text a dead letter. The failure is class and code, never text.
 func (it *item) giveUp(reason event.Reason, failure string) { it.reason, it.failure = reason, failure }
 

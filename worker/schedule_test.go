@@ -163,7 +163,8 @@ func TestCredit(t *testing.T) {
 	c.received(1, nil)
 	c.begun(long)
 	huge := &item{}
-	huge.delivery.Body = make([]byte, maxHeldBytes)
+	huge.delivery.Body = make([]byte, maxHeldBytes/2)
+	huge.delivery.Header = map[string]string{"": string(huge.delivery.Body)} // headers are held as well
 	c.received(1, one(huge))
 	if got := c.take(over, 60); got != 0 {
 		t.Errorf("took %d while all bytes are held", got)
