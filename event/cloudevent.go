@@ -141,10 +141,7 @@ func decodeEvent(header map[string]string, body []byte, kind string, into any) (
 		return envelope{}, err
 	}
 	s := scanner{data: e.data}
-	if _, err := s.raw(); err != nil {
-		return envelope{}, err
-	}
-	if err := s.end(); err != nil {
+	if err := s.distinct(); err != nil {
 		return envelope{}, err
 	}
 	// The decoder's own error may quote the data.
@@ -152,6 +149,23 @@ func decodeEvent(header map[string]string, body []byte, kind string, into any) (
 		return envelope{}, fmt.Errorf("%w: the data is not that of %s", ErrUndecodable, kind)
 	}
 	return e, nil
+}
+
+// distinct wants one object whose keys differ, in more than case: encoding/json would take the last of several.
+func (s *scanner) distinct() error {
+	seen := make(map[string]bool)
+	err := s.members(func(key []byte) error {
+		name := strings.ToLower(string(key))
+		if seen[name] {
+			return s.fail("a key given twice")
+		}
+		seen[name] = true
+		return s.skip()
+	})
+	if err != nil {
+		return err
+	}
+	return s.end()
 }
 
 // checkBody holds the limits that come before parsing.

@@ -47,6 +47,8 @@ func TestDecodeGroundTruthRefuses(t *testing.T) {
 		"no labels":           head + `{"text_id":"t1","text_source":"crm"}}`,
 		"no text":             head + `{"text_source":"crm","labels":[]}}`,
 		"a negative revision": head + `{"text_id":"t1","text_source":"crm","labels":[],"revision":-1}}`,
+		"labels twice":        head + `{"text_id":"t1","text_source":"crm","labels":["a"],"labels":["b"]}}`,
+		"labels in two cases": head + `{"text_id":"t1","text_source":"crm","labels":["a"],"Labels":["b"]}}`,
 		"labels of a number":  head + `{"text_id":"t1","text_source":"crm","labels":[1]}}`,
 		"no data":             head + `null}`,
 	} {
