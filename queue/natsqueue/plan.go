@@ -106,6 +106,8 @@ func compareStream(p Place, role queue.Role, got jetstream.StreamConfig, cluster
 	d.add("duplicate window", want.Duplicates, got.Duplicates, repeats)
 	overwrites := role != queue.Predictions && got.MaxMsgsPerSubject > 0 && !got.DiscardNewPerSubject
 	d.add("max messages per subject", perSubject(want), perSubject(got), overwrites)
+	// It answers a repeat after the window as if the stream were full: the worker would try again for ever.
+	d.add("discard new per subject", want.DiscardNewPerSubject, got.DiscardNewPerSubject, role == queue.Predictions && !p.Once)
 	d.add("max message size", want.MaxMsgSize, got.MaxMsgSize, false)
 	d.add("persist mode", want.PersistMode, got.PersistMode, false)
 	if p.MaxBytes > 0 {

@@ -32,6 +32,9 @@ func TestUnsafeStreamsAreRefused(t *testing.T) {
 		"predictions counted twice": {
 			queue.Predictions, func(c *jetstream.StreamConfig) { c.Duplicates = 2 * time.Minute }, "duplicate window is 2m0s, want 30m0s",
 		},
+		"repeats as a full stream": {
+			queue.Predictions, func(c *jetstream.StreamConfig) { c.DiscardNewPerSubject = true }, "discard new per subject is true, want false",
+		},
 		"dead letters that go when read": {
 			queue.DeadLetters, func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, "retention is WorkQueue, want Limits",
 		},
