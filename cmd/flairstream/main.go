@@ -14,6 +14,9 @@ import (
 	"flairstream/internal/ops"
 )
 
+// version is set when the command is built for a release.
+var version = "dev"
+
 func main() {
 	ctx, stop := ops.NotifyContext()
 	defer stop()
@@ -43,6 +46,7 @@ func newCommand() *cobra.Command {
 with models trained in Flair.
 
 Exit status: 0 done, 1 failed, 2 called wrongly.`,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArguments,

@@ -64,6 +64,7 @@ func newCommand() *cobra.Command {
 		Short:         "Publish texts, or the ground truth about them, to a queue",
 		Long:          help,
 		Example:       examples,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, files []string) error {

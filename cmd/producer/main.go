@@ -12,6 +12,9 @@ import (
 	"flairstream/queue/open"
 )
 
+// version is set when the command is built for a release.
+var version = "dev"
+
 func main() { os.Exit(run()) }
 
 func run() int {
