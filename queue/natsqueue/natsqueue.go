@@ -33,6 +33,11 @@ const (
 	ackTimeout = 5 * time.Second // for the word that a message is stored, and for a flush
 )
 
+const (
+	deniedFor = 30 * time.Second
+	maxDenied = 100
+)
+
 // Conn is a connection that places on one server share.
 type Conn struct {
 	nc  *nats.Conn
@@ -40,7 +45,7 @@ type Conn struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
-	denied []string // what the server told of missing permissions
+	denied map[string]time.Time // what the server told of missing permissions, and when it did last
 }
 
 // Connect opens a connection. It fails when no server answers; once up, it reconnects for ever.
@@ -48,7 +53,7 @@ func Connect(s Server, log *slog.Logger) (*Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Conn{log: log}
+	c := &Conn{log: log, denied: make(map[string]time.Time)}
 	options := []nats.Option{
 		nats.Name("flairstream"),
 		nats.MaxReconnects(-1),
@@ -94,20 +99,22 @@ func Connect(s Server, log *slog.Logger) (*Conn, error) {
 func (c *Conn) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		c.mu.Lock()
-		if len(c.denied) < 100 {
-			c.denied = append(c.denied, err.Error())
+		if len(c.denied) == maxDenied { // each prediction has its own subject
+			clear(c.denied)
 		}
+		c.denied[err.Error()] = time.Now()
 		c.mu.Unlock()
 	}
 	c.log.Error("NATS refused", "err", err)
 }
 
-// permission tells whether the server refused a subject.
+// permission tells whether the server refused a subject lately. What it refuses still it refuses at each try; the rest was
+// allowed since.
 func (c *Conn) permission(subject string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, d := range c.denied {
-		if strings.Contains(d, subject) {
+	for d, at := range c.denied {
+		if time.Since(at) < deniedFor && strings.Contains(d, subject) {
 			return fmt.Errorf("the NATS user may not use the subject %s: allow it in the server's permissions", subject)
 		}
 	}

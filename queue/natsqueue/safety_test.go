@@ -3,8 +3,11 @@ package natsqueue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -193,6 +196,27 @@ func TestMissingPermissions(t *testing.T) {
 	if err == nil || errors.Is(err, queue.ErrRejected) || !strings.Contains(err.Error(), `may not use the subject "texts"`) {
 		t.Errorf("Publish = %v, want the subject that is not allowed", err)
 	}
+}
+
+// TestPermissionsGivenLater has the server refuse many subjects for a while.
+func TestPermissionsGivenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Conn{log: slog.New(slog.DiscardHandler), denied: make(map[string]time.Time)}
+		for i := range 3 * maxDenied {
+			c.onError(nil, nil, fmt.Errorf("%w for Publish to \"predictions.p.%d\"", nats.ErrPermissionViolation, i))
+		}
+		c.onError(nil, nil, fmt.Errorf("%w for Publish to \"texts\"", nats.ErrPermissionViolation))
+		if c.permission(`"texts"`) == nil {
+			t.Error("a refusal after many others is not known")
+		}
+		if len(c.denied) > maxDenied {
+			t.Errorf("%d refusals are kept", len(c.denied))
+		}
+		time.Sleep(deniedFor)
+		if err := c.permission(`"texts"`); err != nil {
+			t.Errorf("a refusal that was not repeated: %v", err)
+		}
+	})
 }
 
 // TestReceiveEndsWhenItsRequestsAreRefused changes the consumer under a Source: asking the same again would go on for ever.
