@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,6 +114,17 @@ func TestWhatTheOperatorChoseIsKept(t *testing.T) {
 	}
 	if got, want := source.Limits(), (queue.Limits{Lease: 7 * time.Second, InFlight: 70}); got != want {
 		t.Errorf("Limits() = %+v, want %+v", got, want)
+	}
+	config := plannedConsumer(p, queue.Plan{Lease: 7 * time.Second})
+	config.MaxAckPending = -1
+	if _, err := c.js.UpdateConsumer(t.Context(), p.Stream, config); err != nil {
+		t.Fatal(err)
+	}
+	if source, err = c.Source(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if got := source.Limits().InFlight; got != math.MaxInt {
+		t.Errorf("without a limit the Source allows %d in flight", got)
 	}
 }
 

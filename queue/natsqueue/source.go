@@ -3,6 +3,7 @@ package natsqueue
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -44,9 +45,13 @@ func (c *Conn) Source(ctx context.Context, p Place) (*Source, error) {
 		return nil, explain(p, err)
 	}
 	config := consumer.CachedInfo().Config
+	inFlight := config.MaxAckPending
+	if inFlight < 0 { // no limit
+		inFlight = math.MaxInt
+	}
 	return &Source{
 		conn: c, place: p, starts: starts, maxBatch: config.MaxRequestBatch,
-		limits: queue.Limits{Lease: config.AckWait, InFlight: config.MaxAckPending},
+		limits: queue.Limits{Lease: config.AckWait, InFlight: inFlight},
 		next:   "$JS.API.CONSUMER.MSG.NEXT." + p.Stream + "." + p.Consumer,
 		leases: newLeases(config.AckWait),
 		closed: make(chan struct{}),
