@@ -89,6 +89,9 @@ func runDemo(ctx context.Context, o demoOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	if ctx.Err() != nil { // asked to stop while the bundle was proved
+		return context.Cause(ctx)
+	}
 	server, err := startDemoServer()
 	if err != nil {
 		return err

@@ -184,8 +184,8 @@ const about = `worker classifies the texts of a queue with a model trained in Fl
 
 Usage: worker [-healthcheck | -version | -h]
 
-It works until SIGTERM or SIGINT, and then finishes what it has begun and gives back the rest; a second signal ends
-it at once. Set up the queues first: flairstream queues create. Look at the bundle: flairstream bundle verify.
+It works until SIGTERM or SIGINT, and then finishes what it has begun and gives back the rest; another signal, a second
+or more later, ends it at once. Set up the queues first: flairstream queues create. Look at the bundle: flairstream bundle verify.
 
   -healthcheck  ask the worker that listens on this machine whether it is alive, for container engines
   -version      print the version

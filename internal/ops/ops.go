@@ -18,14 +18,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// NotifyContext returns a context that ends at the first SIGINT or SIGTERM. The second one ends the process at once, for a
-// person who can not wait for the drain.
+// sameSignal is how long signals after the first count as the same: timeout(1), for one, sends it to the process, and again
+// to its group.
+const sameSignal = time.Second
+
+// NotifyContext returns a context that ends at the first SIGINT or SIGTERM. Another one, a second or more later, ends the
+// process at once, for a person who can not wait for the drain.
 func NotifyContext() (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-ctx.Done()
-		stop()
-	}()
+	context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })
 	return ctx, stop
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -68,5 +69,20 @@ func expect(t *testing.T, s *Server, path string, status int, body string) {
 	}
 	if response.StatusCode != status || !strings.Contains(string(got), body) {
 		t.Errorf("GET %s = %d %.200q, want %d with %q", path, response.StatusCode, got, status, body)
+	}
+}
+
+// timeout(1) sends a signal to the process, and again to its group; the second must not cut short what the first began.
+func TestNotifyContextTakesASignalSentTwiceForOne(t *testing.T) {
+	ctx, stop := NotifyContext()
+	defer stop()
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	for range 20 { // each would end this process
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
