@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"flairstream/event"
 	"flairstream/internal/modeltest"
+	"flairstream/internal/natsserver"
 	"flairstream/queue"
 	"flairstream/queue/open"
 )
@@ -31,17 +31,11 @@ type system struct {
 // newSystem starts a JetStream server and creates the streams. A short lease makes a killed worker's texts come back soon.
 func newSystem(t *testing.T, lease time.Duration) *system {
 	t.Helper()
-	broker, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-	})
+	broker, stop, err := natsserver.Start(t.TempDir(), natsserver.AnyPort)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go broker.Start()
-	t.Cleanup(func() { broker.Shutdown(); broker.WaitForShutdown() })
-	if !broker.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the embedded NATS server did not start")
-	}
+	t.Cleanup(stop)
 	connection, err := nats.Connect("", nats.InProcessServer(broker))
 	if err != nil {
 		t.Fatal(err)

@@ -5,21 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"flairstream/event"
+	"flairstream/internal/natsserver"
 	"flairstream/queue"
 	"flairstream/queue/open"
 )
 
 // demoServer is a NATS server of the demo's own, on the loopback interface, with its files in a temporary folder.
 type demoServer struct {
-	nats   *server.Server
-	folder string
+	nats *server.Server
+	stop func()
 }
 
 func startDemoServer() (*demoServer, error) {
@@ -27,25 +27,14 @@ func startDemoServer() (*demoServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder of the demo's NATS server: %w; set TMPDIR to a folder that can be written to", err)
 	}
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: folder, NoSigs: true, NoLog: true,
-	})
+	s, stop, err := natsserver.Start(folder, natsserver.AnyPort)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start the demo's NATS server: %w", err), os.RemoveAll(folder))
+		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	s.Start()
-	d := &demoServer{nats: s, folder: folder}
-	if !s.ReadyForConnections(10 * time.Second) {
-		d.stop()
-		return nil, errors.New("the demo's NATS server was not ready within 10 s")
-	}
-	return d, nil
-}
-
-func (d *demoServer) stop() {
-	d.nats.Shutdown()
-	d.nats.WaitForShutdown()
-	_ = os.RemoveAll(d.folder)
+	return &demoServer{nats: s, stop: func() {
+		stop()
+		_ = os.RemoveAll(folder)
+	}}, nil
 }
 
 // place is the URL of a stream.

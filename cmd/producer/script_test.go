@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"flairstream/internal/natsserver"
 	"flairstream/queue"
 	"flairstream/queue/open"
 )
@@ -40,17 +40,11 @@ func startNATS(env *testscript.Env) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: folder, NoSigs: true, NoLog: true,
-	})
+	s, stop, err := natsserver.Start(folder, natsserver.AnyPort)
 	if err != nil {
 		return "", err
 	}
-	s.Start()
-	env.Defer(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		return "", context.DeadlineExceeded
-	}
+	env.Defer(stop)
 	ctx := context.Background()
 	transports := open.New(nil)
 	defer transports.Close(ctx)

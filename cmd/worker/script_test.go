@@ -11,12 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"flairstream/internal/modeltest"
+	"flairstream/internal/natsserver"
 	"flairstream/queue"
 	"flairstream/queue/open"
 )
@@ -61,20 +61,11 @@ func TestScripts(t *testing.T) {
 
 func startBroker(t *testing.T) string {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-	})
+	s, stop, err := natsserver.Start(t.TempDir(), natsserver.AnyPort)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the embedded server is not ready")
-	}
+	t.Cleanup(stop)
 	return s.ClientURL()
 }
 

@@ -43,6 +43,7 @@ var rules = []rule{
 	{"producer", []string{"event", "queue", "internal/...", "github.com/prometheus/client_golang/...", "golang.org/x/sync/..."}},
 
 	{"internal/ops", []string{"github.com/prometheus/client_golang/..."}},
+	{"internal/natsserver", []string{"github.com/nats-io/nats-server/..."}},
 	{"internal/...", nil},
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/goleak"
 
+	"flairstream/internal/natsserver"
 	"flairstream/queue"
 	"flairstream/queue/queuetest"
 )
@@ -53,15 +54,9 @@ func keepOneStream() error {
 }
 
 func startServer(dir string, port int) *server.Server {
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true, MaxPayload: 1 << 20,
-	})
+	s, _, err := natsserver.Start(dir, port)
 	if err != nil {
 		panic(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
-		panic("the embedded server is not ready")
 	}
 	return s
 }

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/goleak"
 
+	"flairstream/internal/natsserver"
 	"flairstream/queue"
 )
 
@@ -39,13 +39,11 @@ func TestMemoryIsSharedInsideOneTransports(t *testing.T) {
 }
 
 func TestNATS(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	s, stop, err := natsserver.Start(t.TempDir(), natsserver.AnyPort)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
-	defer s.WaitForShutdown()
-	defer s.Shutdown()
+	defer stop()
 	transports := New(nil)
 	defer func() { _ = transports.Close(t.Context()) }()
 	place := s.ClientURL() + "/TEXTS"
