@@ -108,6 +108,12 @@ type StartLog interface {
 	End(ctx context.Context, d Delivery) error
 }
 
+// Connection is what a Source also implements where it has a connection that can be lost. It comes back by itself.
+type Connection interface {
+	// Connected tells why there is none now, or nil.
+	Connected() error
+}
+
 // Receipt is the broker's word that a message is stored.
 type Receipt struct {
 	Duplicate bool // it was stored before, under the same ID

@@ -182,7 +182,13 @@ func (w *Worker) verdict(fault error) error {
 }
 
 // Ready tells why the worker can not make predictions now, or nil.
-func (w *Worker) Ready() error { return w.health.ready() }
+func (w *Worker) Ready() error {
+	err := w.health.ready()
+	if c, ok := w.texts.(queue.Connection); ok {
+		err = errors.Join(err, c.Connected())
+	}
+	return err
+}
 
 // finish is the end of texts that this worker holds no more.
 func (w *Worker) finish(items []*item) {

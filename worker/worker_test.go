@@ -467,3 +467,21 @@ func TestRunsOnce(t *testing.T) {
 		}
 	})
 }
+
+// cutOff is a source that has lost its broker.
+type cutOff struct{ queue.Source }
+
+var errCutOff = errors.New("no connection")
+
+func (cutOff) Connected() error { return errCutOff }
+
+func TestNotReadyWithoutABroker(t *testing.T) {
+	memory := memqueue.New("texts", memqueue.Options{})
+	w, err := New(cutOff{memory.Source()}, memory.Sink(), memory.Sink(), newFake(), Options{Pipeline: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Ready(); !errors.Is(err, errCutOff) {
+		t.Errorf("Ready = %v, want %v", err, errCutOff)
+	}
+}

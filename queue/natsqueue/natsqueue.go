@@ -86,7 +86,7 @@ func Connect(s Server, log *slog.Logger) (*Conn, error) {
 	}
 	var err error
 	if c.nc, err = nats.Connect(s.URLs, options...); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", s.URLs, err)
+		return nil, fmt.Errorf("connect to %s: %w; is a NATS server running there, and may this machine reach it?", s.URLs, err)
 	}
 	if c.js, err = jetstream.New(c.nc, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
 		c.nc.Close()

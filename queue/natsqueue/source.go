@@ -3,10 +3,13 @@ package natsqueue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"flairstream/queue"
@@ -27,8 +30,9 @@ type Source struct {
 }
 
 var (
-	_ queue.Source   = (*Source)(nil)
-	_ queue.StartLog = (*Source)(nil)
+	_ queue.Source     = (*Source)(nil)
+	_ queue.StartLog   = (*Source)(nil)
+	_ queue.Connection = (*Source)(nil)
 )
 
 // Source binds to the consumer of a place, and refuses one that is not safe to use.
@@ -56,6 +60,14 @@ func (c *Conn) Source(ctx context.Context, p Place) (*Source, error) {
 		leases: newLeases(config.AckWait),
 		closed: make(chan struct{}),
 	}, nil
+}
+
+// Connected tells whether the server answers.
+func (s *Source) Connected() error {
+	if status := s.conn.nc.Status(); status != nats.CONNECTED {
+		return fmt.Errorf("no connection to NATS: %s", strings.ToLower(status.String()))
+	}
+	return nil
 }
 
 // Limits are the consumer's AckWait and MaxAckPending.

@@ -1,6 +1,9 @@
 """Trains text classifiers in Flair and exports the bundle that flairstream's workers serve."""
 
+import os
 from importlib.metadata import PackageNotFoundError, version
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when ONNX Runtime is loaded
 
 try:
     __version__ = version("flairstream-training")
