@@ -1,9 +1,9 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,14 +33,18 @@ type entry struct {
 
 // eventLog is a file that several processes append to. A line is one write, so that lines stay whole and in order though
 // their writer is killed.
-type eventLog struct{ file *os.File }
+type eventLog struct {
+	file    *os.File
+	entries []entry // read so far
+	offset  int64   // where the next line to read begins
+}
 
 func openEventLog(path string) (*eventLog, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return &eventLog{file}, nil
+	return &eventLog{file: file}, nil
 }
 
 func newEventLog(t *testing.T) *eventLog {
@@ -66,21 +70,23 @@ func (l *eventLog) append(entries ...entry) error {
 	return err
 }
 
+// read gives all entries so far.
 func (l *eventLog) read(t *testing.T) []entry {
 	t.Helper()
-	data, err := os.ReadFile(l.file.Name())
+	more, err := io.ReadAll(io.NewSectionReader(l.file, l.offset, 1<<40))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var entries []entry
-	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
+	more = more[:bytes.LastIndexByte(more, '\n')+1]
+	l.offset += int64(len(more))
+	for line := range bytes.Lines(more) {
 		var e entry
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatalf("event log: %v", err)
 		}
-		entries = append(entries, e)
+		l.entries = append(l.entries, e)
 	}
-	return entries
+	return l.entries
 }
 
 // count says how many entries of one step there are.
