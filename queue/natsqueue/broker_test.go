@@ -2,7 +2,6 @@ package natsqueue
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -46,15 +45,7 @@ func TestServerObeysALateNak(t *testing.T) {
 // TestServerForgetsIDsOfAcknowledgedTexts is why deduplication rests on the stream of predictions: after a restart a work
 // queue knows the ids of what is still stored only.
 func TestServerForgetsIDsOfAcknowledgedTexts(t *testing.T) {
-	dir := t.TempDir()
-	s := startServer(dir, -1)
-	port := s.Addr().(*net.TCPAddr).Port
-	stop := func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	}
-	defer func() { stop() }()
-	url := s.ClientURL()
+	url, stop, start := ownServer(t)
 	texts, predictions := place(t, url, "T"), place(t, url, "P")
 	duplicate := func(role queue.Role, p Place) bool {
 		t.Helper()
@@ -76,7 +67,7 @@ func TestServerForgetsIDsOfAcknowledgedTexts(t *testing.T) {
 		t.Error("the id of an acknowledged text is forgotten at once")
 	}
 	stop()
-	s = startServer(dir, port)
+	start()
 	if duplicate(queue.Texts, texts) {
 		t.Error("the server remembers the id of an acknowledged text now: the documentation can promise more")
 	}

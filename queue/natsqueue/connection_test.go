@@ -1,7 +1,6 @@
 package natsqueue
 
 import (
-	"net"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -11,15 +10,8 @@ import (
 
 // TestConnectedFollowsTheServer wants a source that says when its server is gone, and when it is back.
 func TestConnectedFollowsTheServer(t *testing.T) {
-	dir := t.TempDir()
-	s := startServer(dir, -1)
-	port := s.Addr().(*net.TCPAddr).Port
-	stop := func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	}
-	defer func() { stop() }()
-	c, p := connect(t, s.ClientURL()), place(t, s.ClientURL(), "T")
+	url, stop, start := ownServer(t)
+	c, p := connect(t, url), place(t, url, "T")
 	create(t, c, p, queue.Plan{Role: queue.Texts})
 	source, err := c.Source(t.Context(), p)
 	if err != nil {
@@ -34,7 +26,7 @@ func TestConnectedFollowsTheServer(t *testing.T) {
 	if err := source.Connected(); err == nil {
 		t.Error("Connected = nil without a server")
 	}
-	s = startServer(dir, port)
+	start()
 	<-back
 	if err := source.Connected(); err != nil {
 		t.Errorf("Connected = %v with the server back, want nil", err)

@@ -100,7 +100,8 @@ func TestConformance(t *testing.T) {
 	queuetest.Test(t, func(t *testing.T) queuetest.Harness {
 		url, reconnect := broker.ClientURL(), (func(*testing.T))(nil)
 		if strings.HasSuffix(t.Name(), "lost_connection") {
-			url, reconnect = ownServer(t)
+			own, stop, start := ownServer(t)
+			url, reconnect = own, func(*testing.T) { stop(); start() }
 		}
 		c := connect(t, url)
 		texts := place(t, url, "TEXTS")
@@ -148,20 +149,17 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// ownServer starts a server that the test may restart.
-func ownServer(t *testing.T) (url string, restart func(t *testing.T)) {
+// ownServer starts a server that the test may stop and start again, with its files and port.
+func ownServer(t *testing.T) (url string, stop, start func()) {
 	dir := t.TempDir()
 	s := startServer(dir, -1)
 	port := s.Addr().(*net.TCPAddr).Port
-	stop := func() {
+	stop = func() {
 		s.Shutdown()
 		s.WaitForShutdown()
 	}
 	t.Cleanup(func() { stop() })
-	return s.ClientURL(), func(*testing.T) {
-		stop()
-		s = startServer(dir, port)
-	}
+	return s.ClientURL(), stop, func() { s = startServer(dir, port) }
 }
 
 func removeStream(c *Conn, p Place) {
