@@ -11,6 +11,7 @@ import (
 
 	"flairstream/event"
 	"flairstream/internal/secret"
+	"flairstream/model"
 	"flairstream/queue"
 )
 
@@ -23,12 +24,15 @@ type Options struct {
 	Slots int
 	// InFlight bounds the texts that this worker holds; the consumer's own limit holds as well. Default: 4096.
 	InFlight int
+	// Speed is the model's, measured on this machine. The budgets below that are not set are fitted to it: see Fit.
+	Speed model.Speed
 	// LookAheadTokens bounds the tokens that wait for a slot. A deeper look-ahead makes batches of like length easier to find,
-	// and holds texts that another worker could take. Default: 8,192 a slot, about a second of a six-layer model's work.
+	// and holds texts that another worker could take. Default: what the slots do in 1.5 s; 8,192 a slot without a Speed.
 	LookAheadTokens int
-	// BatchTexts is how many texts a batch has at most. Default: 8; on CPUs larger batches are not faster.
+	// BatchTexts is how many texts a batch has at most. Default: 8, unless Speed tells that larger ones are clearly faster.
 	BatchTexts int
-	// BatchTokens bounds a batch of several texts: their number times the longest one, padding included. Default: 512.
+	// BatchTokens bounds a batch of several texts: their number times the longest one, padding included. Default: 512, unless
+	// Speed tells that smaller or larger ones are clearly faster.
 	BatchTokens int
 	// LatencyTarget is how long a text waits for others of its length before its turn comes whatever its length.
 	// Default: 2 s.
@@ -53,9 +57,10 @@ func (o Options) withDefaults(limits queue.Limits) Options {
 	orDefault(&o.Slots, runtime.GOMAXPROCS(0))
 	orDefault(&o.InFlight, 4096)
 	o.InFlight = min(o.InFlight, limits.InFlight)
-	orDefault(&o.LookAheadTokens, 8192*o.Slots)
-	orDefault(&o.BatchTexts, 8)
-	orDefault(&o.BatchTokens, 512)
+	fitted := Fit(o.Speed, o.Slots)
+	orDefault(&o.LookAheadTokens, fitted.LookAheadTokens)
+	orDefault(&o.BatchTexts, fitted.BatchTexts)
+	orDefault(&o.BatchTokens, fitted.BatchTokens)
 	orDefault(&o.LatencyTarget, 2*time.Second)
 	orDefault(&o.ModelTimeout, time.Minute)
 	orDefault(&o.DrainTimeout, 25*time.Second)

@@ -181,6 +181,11 @@ func (w *Worker) verdict(fault error) error {
 	return nil
 }
 
+// Budgets are those that the worker works with.
+func (w *Worker) Budgets() Budgets {
+	return Budgets{BatchTexts: w.options.BatchTexts, BatchTokens: w.options.BatchTokens, LookAheadTokens: w.options.LookAheadTokens}
+}
+
 // Ready tells why the worker can not make predictions now, or nil.
 func (w *Worker) Ready() error {
 	err := w.health.ready()

@@ -35,7 +35,9 @@ func work(s settings) error {
 	group.Go(func() error { return p.server.Run(serving) })
 	group.Go(func() error {
 		defer stopServing()
-		p.log.Info("worker is running", "version", version, "model", p.model.Name, "model_version", p.model.Version)
+		budgets := p.worker.Budgets()
+		p.log.Info("worker is running", "version", version, "model", p.model.Name, "model_version", p.model.Version,
+			"batch_texts", budgets.BatchTexts, "batch_tokens", budgets.BatchTokens, "lookahead_tokens", budgets.LookAheadTokens)
 		return p.worker.Run(ctx)
 	})
 	err = group.Wait()
@@ -90,6 +92,9 @@ func (p *parts) open(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	p.model = p.classifier.Info()
+	if options.Speed, err = p.measure(ctx); err != nil {
+		return err
+	}
 	registry := ops.NewRegistry()
 	options.Registerer, options.Logger = registry, p.log
 	if p.worker, err = worker.New(texts, predictions, deadLetters, p.classifier, options); err != nil {
@@ -99,6 +104,17 @@ func (p *parts) open(ctx context.Context, s settings) (err error) {
 		return fmt.Errorf("FLAIRSTREAM_LISTEN: %w", err)
 	}
 	return nil
+}
+
+// measure times the model, for the budgets to be fitted to this machine.
+func (p *parts) measure(ctx context.Context) (model.Speed, error) {
+	begun := time.Now()
+	speed, err := p.classifier.Measure(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: measure: %w", err)
+	}
+	p.log.Info("model is measured", "seconds", time.Since(begun).Seconds())
+	return speed, nil
 }
 
 // close lets go of what was opened. What fails here is only told: the texts are settled or come back.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"flairstream/model"
 	"flairstream/model/onnx"
@@ -23,6 +24,7 @@ type Classifier struct {
 	bundle    *model.Bundle
 	tokenizer *tokenizer.Tokenizer
 	session   *onnx.Session
+	slots     int
 	sample    model.Golden // what Check classifies
 	proof     Proof
 }
@@ -40,6 +42,9 @@ func Open(bundle *model.Bundle, o Options) (*Classifier, error) {
 }
 
 func load(bundle *model.Bundle, o Options) (*Classifier, error) {
+	if o.Slots == 0 {
+		o.Slots = runtime.GOMAXPROCS(0)
+	}
 	data, err := bundle.Tokenizer()
 	if err != nil {
 		return nil, err
@@ -55,7 +60,7 @@ func load(bundle *model.Bundle, o Options) (*Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Classifier{bundle: bundle, tokenizer: t, session: session}, nil
+	return &Classifier{bundle: bundle, tokenizer: t, session: session, slots: o.Slots}, nil
 }
 
 // Info names the model.
