@@ -121,6 +121,19 @@ func (c *Conn) permission(subject string) error {
 	return nil
 }
 
+// connected tells why there is no connection now. The reason that the client knows is the last attempt's: a certificate that
+// is not trusted, credentials that were revoked.
+func (c *Conn) connected() error {
+	status := c.nc.Status()
+	if status == nats.CONNECTED {
+		return nil
+	}
+	if err := c.nc.LastError(); err != nil {
+		return fmt.Errorf("no connection to NATS: %s: %w", strings.ToLower(status.String()), err)
+	}
+	return fmt.Errorf("no connection to NATS: %s", strings.ToLower(status.String()))
+}
+
 // Close ends the connection.
 func (c *Conn) Close() { c.nc.Close() }
 

@@ -86,7 +86,9 @@ func (p *pulled) collect(ctx context.Context) error {
 	for {
 		select {
 		case m := <-p.messages:
-			if err := p.take(m); err != nil {
+			err := p.take(m)
+			p.source.answered(err)
+			if err != nil {
 				return err
 			}
 			last = time.Now()
@@ -94,6 +96,7 @@ func (p *pulled) collect(ctx context.Context) error {
 			quiet := now.Sub(last)
 			lost := p.source.conn.nc.Stats().Reconnects != p.reconnects
 			if quiet > 2*heartbeat {
+				p.source.answered(errGone)
 				return errSilent
 			}
 			if lost || len(p.deliveries) > 0 && quiet > silence {

@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"flairstream/queue"
@@ -24,6 +23,8 @@ type Source struct {
 	next     string // the subject of pull requests
 	leases   *leases
 	starts   jetstream.KeyValue
+	// unanswered is since when requests are not answered, though the connection is up; nil while they are.
+	unanswered atomic.Pointer[time.Time]
 
 	once   sync.Once
 	closed chan struct{}
@@ -62,12 +63,29 @@ func (c *Conn) Source(ctx context.Context, p Place) (*Source, error) {
 	}, nil
 }
 
-// Connected tells whether the server answers.
+// Connected tells whether the server answers, and JetStream behind it.
 func (s *Source) Connected() error {
-	if status := s.conn.nc.Status(); status != nats.CONNECTED {
-		return fmt.Errorf("no connection to NATS: %s", strings.ToLower(status.String()))
+	if err := s.conn.connected(); err != nil {
+		return err
+	}
+	if since := s.unanswered.Load(); since != nil && time.Since(*since) > electionTakes {
+		return fmt.Errorf("JetStream does not answer for consumer %s of stream %s: "+
+			"is it enabled on the server, has its disk room, has the cluster a majority?", s.place.Consumer, s.place.Stream)
 	}
 	return nil
+}
+
+// electionTakes is how long a consumer may be without a leader while all is well.
+const electionTakes = 3 * time.Second
+
+// answered notes whether anybody answers requests.
+func (s *Source) answered(err error) {
+	if !errors.Is(err, errGone) {
+		s.unanswered.Store(nil)
+		return
+	}
+	now := time.Now()
+	s.unanswered.CompareAndSwap(nil, &now)
 }
 
 // Limits are the consumer's AckWait and MaxAckPending.
