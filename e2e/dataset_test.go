@@ -20,6 +20,7 @@ const (
 
 // TestCLINC150 publishes the test rows of CLINC150, drains them, and compares the accuracy with what Flair itself reached.
 func TestCLINC150(t *testing.T) {
+	t.Parallel()
 	dir := os.Getenv("CLINC150_DIR")
 	if dir == "" {
 		t.Skip("CLINC150_DIR is not set: it names the folder with CLINC150's test.jsonl, rows of text and label (domain)")
@@ -37,6 +38,7 @@ func TestCLINC150(t *testing.T) {
 
 // TestDemoMessages does the same with the messages of the demo, which are always there.
 func TestDemoMessages(t *testing.T) {
+	t.Parallel()
 	got := measure(t, filepath.Join("..", "examples", "messages.jsonl"))
 	t.Logf("accuracy %.4f of %d in scope", got.accuracy(), got.labelled)
 	if a := got.accuracy(); got.labelled < 450 || a < 0.95 {
@@ -52,42 +54,27 @@ func (m measured) accuracy() float64 { return float64(m.correct) / float64(max(m
 // one prediction.
 func measure(t *testing.T, path string) measured {
 	t.Helper()
-	s := newSystem(t, time.Minute)
-	s.create(queue.Plan{Role: queue.GroundTruth}, "/GROUND_TRUTH")
-	published := s.produce(path, producer.Text, "/TEXTS", queue.Texts)
-	s.produce(path, producer.GroundTruth, "/GROUND_TRUTH", queue.GroundTruth)
-	w := s.start(plan{})
-	s.drained()
-	exitedWell(t, w.stop())
-
-	predictions := s.predictions()
-	if len(predictions) != published {
-		t.Errorf("%d predictions for %d texts", len(predictions), published)
-	}
-	checkOrder(t, s.log.read(t))
-	return join(t, predictions, s.browse("/GROUND_TRUTH"))
-}
-
-// produce publishes a file as the producer command does and returns how many rows it stored.
-func (s *system) produce(path string, kind producer.Kind, stream string, role queue.Role) int {
-	s.t.Helper()
-	sink, err := s.transports.Sink(s.t.Context(), s.url+stream, role)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	p, err := producer.New(sink, producer.Options{Kind: kind})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	s := newSystem(t, options{Lease: time.Minute})
+	s.create(queue.Plan{Role: queue.GroundTruth}, "GROUND_TRUTH", "")
 	input, err := producer.File(path, "")
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	summary, err := p.Run(s.t.Context(), input)
-	if err != nil {
-		s.t.Fatal(err)
+	s.announce(input)
+	for stream, role := range map[string]queue.Role{"TEXTS": queue.Texts, "GROUND_TRUTH": queue.GroundTruth} {
+		if err := s.produce(input, stream, role, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return summary.Published
+	w := s.start(plan{})
+	s.drained()
+	s.stop(w)
+	s.check(expect{})
+	predictions := map[string]event.Prediction{}
+	for _, p := range s.predictions() {
+		predictions[p.ID] = p
+	}
+	return join(t, predictions, s.browse("GROUND_TRUTH"))
 }
 
 // join counts the predictions that are right. Ground truth that is none of the model's labels is out of its scope.

@@ -1,73 +1,114 @@
 package e2e
 
 import (
-	"cmp"
-	"context"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"flairstream/event"
-	"flairstream/model"
-	"flairstream/model/classifier"
-	"flairstream/queue"
-	"flairstream/queue/open"
-	"flairstream/worker"
 )
 
 const (
 	workerEnv = "FLAIRSTREAM_E2E_WORKER"
 	pipeline  = "e2e"
-
-	// Marks in a text that break whoever classifies it.
-	poison = "xqpoisonqx" // the model fails
-	killer = "xqkillerqx" // the process dies
 )
 
-// plan is what a worker process is told.
+// plan is what a worker process is told. The system fills in what is empty.
 type plan struct {
-	URL     string // the NATS server's
-	Bundle  string
-	Library string
-	Log     string
-	// DieBeforeAck kills the process when it first has a stored prediction to acknowledge.
-	DieBeforeAck bool
-	// ClassifyTakes makes every batch at least so slow.
-	ClassifyTakes time.Duration
+	URL                             string // of the broker, where it is not the system's: a proxy before it
+	Texts, Predictions, DeadLetters string // places
+	Bundle, Library                 string
+	Log                             string
+	Number                          int
+
+	InFlight     int           // texts that the worker may hold; 0: the worker's default
+	ModelTimeout time.Duration // 0: the worker's default
+
+	// Faults.
+	Die           death         // the process kills itself
+	ClassifyTakes time.Duration // every batch is at least so slow
+	HangAt        int           // the model never answers this batch, counted from 1
+	JumpEvery     int           // after so many batches the wall clock jumps an hour ahead, or back
+}
+
+// death is the moment at which a worker process kills itself: before it tells the broker for the nth time.
+type death struct {
+	Before step // acked: a prediction is stored, its text not settled; termed: the same of a dead letter
+	At     int  // counted from 1; 0: it lives
 }
 
 // process is a running worker.
 type process struct {
+	number int
+	plan   plan
 	cmd    *exec.Cmd
 	exited chan error
+	stdout output // one line: where /metrics and /readyz are
+	stderr output
+	shown  output // every /metrics and /readyz that was looked at
 }
 
-func startWorker(t *testing.T, p plan) *process {
+// output keeps what a process writes.
+type output struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.String()
+}
+
+func startWorker(t *testing.T, p plan, log *eventLog) *process {
 	t.Helper()
 	encoded, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), workerEnv+"="+string(encoded))
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
+	w := &process{number: p.Number, plan: p, exited: make(chan error, 1)}
+	w.cmd = childProcess(workerEnv, string(encoded))
+	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
+	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	w := &process{cmd: cmd, exited: make(chan error, 1)}
-	go func() { w.exited <- cmd.Wait() }()
-	t.Cleanup(w.kill)
+	exited := eventLog{process: p.Number, file: log.file}
+	go func() {
+		err := w.cmd.Wait()
+		w.exited <- errors.Join(err, exited.append(entry{Step: ended}))
+	}()
+	t.Cleanup(func() {
+		w.kill()
+		if t.Failed() {
+			t.Logf("worker %d wrote:\n%s", w.number, tail(w.stderr.String(), 4000))
+		}
+	})
 	return w
 }
+
+// childProcess starts this binary anew. It dies with the test.
+func childProcess(variable, told string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), variable+"="+told)
+	cmd.SysProcAttr = dieWithParent()
+	return cmd
+}
+
+func tail(text string, bytes int) string { return text[max(0, len(text)-bytes):] }
 
 // kill ends the process as a power cut would, and waits for its end.
 func (w *process) kill() {
@@ -77,11 +118,15 @@ func (w *process) kill() {
 
 // stop asks for a graceful end and returns how it ended.
 func (w *process) stop() error {
-	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	_ = w.ready()   // what they show
+	_ = w.metrics() // is searched for texts
+	if err := w.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	return w.wait()
 }
+
+func (w *process) signal(s syscall.Signal) error { return w.cmd.Process.Signal(s) }
 
 func (w *process) wait() error {
 	err := <-w.exited
@@ -89,193 +134,60 @@ func (w *process) wait() error {
 	return err
 }
 
-// runWorker is the worker process: the product's own parts, with faults and an event log between them.
-func runWorker(encoded string) error {
-	var p plan
-	if err := json.Unmarshal([]byte(encoded), &p); err != nil {
-		return err
+// gone tells whether the process has ended.
+func (w *process) gone() bool {
+	select {
+	case err := <-w.exited:
+		w.exited <- err
+		return true
+	default:
+		return false
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	log, err := openEventLog(p.Log)
-	if err != nil {
-		return err
+}
+
+// killed holds that the process was ended by a signal.
+func (w *process) killed(t *testing.T) {
+	t.Helper()
+	exit, ok := errors.AsType[*exec.ExitError](w.wait())
+	if ok {
+		status, isStatus := exit.Sys().(syscall.WaitStatus)
+		ok = isStatus && status.Signaled()
 	}
-	transports := open.New(nil)
-	defer transports.Close(context.WithoutCancel(ctx))
-	texts, err := transports.Source(ctx, p.URL+"/TEXTS")
-	if err != nil {
-		return err
-	}
-	predictions, err := transports.Sink(ctx, p.URL+"/PREDICTIONS", queue.Predictions)
-	if err != nil {
-		return err
-	}
-	deadLetters, err := transports.Sink(ctx, p.URL+"/DEADLETTERS", queue.DeadLetters)
-	if err != nil {
-		return err
-	}
-	bundle, err := model.Open(p.Bundle)
-	if err != nil {
-		return err
-	}
-	c, err := classifier.Open(bundle, classifier.Options{Library: p.Library, Slots: 1})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	source, ok := texts.(startLogSource)
 	if !ok {
-		return errors.New("the source keeps no log of starts")
+		t.Fatalf("worker %d ended by itself, though it should have been killed", w.number)
 	}
-	w, err := worker.New(
-		&loggedSource{startLogSource: source, log: log, dieBeforeAck: p.DieBeforeAck},
-		&loggedPredictions{predictions, log},
-		&loggedDeadLetters{deadLetters, log},
-		newFaulty(c, log, p.ClassifyTakes),
-		worker.Options{Pipeline: pipeline, Slots: 1},
-	)
+}
+
+// output is what the process wrote to standard error.
+func (w *process) output() string { return w.stderr.String() }
+
+// ready is what /readyz says: nil where predictions can be made.
+func (w *process) ready() error {
+	body, status, err := w.get("/readyz")
+	if err == nil && status != http.StatusOK {
+		err = errors.New(strings.TrimSpace(body))
+	}
+	return err
+}
+
+// metrics is what /metrics says; empty where it does not answer.
+func (w *process) metrics() string {
+	body, _, _ := w.get("/metrics")
+	return body
+}
+
+func (w *process) get(path string) (body string, status int, err error) {
+	address, _, listens := strings.Cut(w.stdout.String(), "\n")
+	if !listens {
+		return "", 0, fmt.Errorf("worker %d does not listen yet", w.number)
+	}
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + address + path)
 	if err != nil {
-		return err
+		return "", 0, err
 	}
-	return w.Run(ctx)
-}
-
-type startLogSource interface {
-	queue.Source
-	queue.StartLog
-}
-
-// loggedSource writes down what is received and what is about to be settled.
-type loggedSource struct {
-	startLogSource
-	log          *eventLog
-	dieBeforeAck bool
-}
-
-func (s *loggedSource) Receive(ctx context.Context, limit int) ([]queue.Delivery, error) {
-	ds, err := s.startLogSource.Receive(ctx, limit)
-	entries := make([]entry, len(ds))
-	for i, d := range ds {
-		entries[i] = entry{Step: received, Text: textKey(d), Attempt: d.Attempt}
-	}
-	return ds, errors.Join(err, s.log.append(entries...))
-}
-
-func (s *loggedSource) Settle(ctx context.Context, ss ...queue.Settlement) error {
-	steps := map[queue.Outcome]step{queue.Ack: acked, queue.Nak: naked, queue.Term: termed}
-	entries := make([]entry, len(ss))
-	for i, settlement := range ss {
-		if s.dieBeforeAck && settlement.Outcome == queue.Ack {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		}
-		entries[i] = entry{Step: steps[settlement.Outcome], Text: textKey(settlement.Delivery), Attempt: settlement.Delivery.Attempt}
-	}
-	if err := s.log.append(entries...); err != nil {
-		return err
-	}
-	return s.startLogSource.Settle(ctx, ss...)
-}
-
-// textKey names a text as its prediction is named.
-func textKey(d queue.Delivery) string {
-	fallback := event.Identity{ID: cmp.Or(d.ID, d.Origin.ID), Source: d.Origin.Place}
-	if text, err := event.DecodeText(d.Header, d.Body, fallback); err == nil {
-		fallback = event.Identity{ID: text.ID, Source: text.Source}
-	}
-	return event.PredictionID(fallback, pipeline)
-}
-
-type loggedPredictions struct {
-	queue.Sink
-	log *eventLog
-}
-
-func (s *loggedPredictions) Publish(ctx context.Context, msgs ...queue.Message) ([]queue.Receipt, error) {
-	receipts, err := s.Sink.Publish(ctx, msgs...)
-	failed, _ := errors.AsType[*queue.PublishError](err)
-	if err != nil && failed == nil {
-		return receipts, err
-	}
-	var entries []entry
-	for i, m := range msgs {
-		switch {
-		case failed != nil && failed.Failed[i] != nil:
-		case receipts[i].Duplicate:
-			entries = append(entries, entry{Step: duplicate, Text: m.ID})
-		default:
-			entries = append(entries, entry{Step: stored, Text: m.ID})
-		}
-	}
-	return receipts, errors.Join(err, s.log.append(entries...))
-}
-
-type loggedDeadLetters struct {
-	queue.Sink
-	log *eventLog
-}
-
-func (s *loggedDeadLetters) Publish(ctx context.Context, msgs ...queue.Message) ([]queue.Receipt, error) {
-	receipts, err := s.Sink.Publish(ctx, msgs...)
-	if err != nil {
-		return receipts, err
-	}
-	for _, m := range msgs {
-		letter, err := event.DecodeDeadLetter(m.Header, m.Body)
-		if err != nil {
-			return receipts, err
-		}
-		key := event.PredictionID(letter.Text, pipeline)
-		if err := s.log.append(entry{Step: deadLettered, Text: key, Attempt: letter.Attempts}); err != nil {
-			return receipts, err
-		}
-	}
-	return receipts, nil
-}
-
-// faulty is the real classifier, which fails on texts with the poison mark and dies of those with the killer mark.
-type faulty struct {
-	worker.Classifier
-	log   *eventLog
-	takes time.Duration
-	mu    sync.Mutex
-	marks map[*int32]string // by the first token of a marked text
-}
-
-func newFaulty(c worker.Classifier, log *eventLog, takes time.Duration) *faulty {
-	return &faulty{Classifier: c, log: log, takes: takes, marks: map[*int32]string{}}
-}
-
-func (f *faulty) Tokenize(text string) model.Tokens {
-	tokens := f.Classifier.Tokenize(text)
-	for _, mark := range []string{poison, killer} {
-		if strings.Contains(text, mark) {
-			f.mu.Lock()
-			f.marks[&tokens.IDs[0]] = mark
-			f.mu.Unlock()
-		}
-	}
-	return tokens
-}
-
-func (f *faulty) Classify(ctx context.Context, batch []model.Tokens) ([]model.Classification, error) {
-	if err := f.log.append(entry{Step: classifying}); err != nil {
-		return nil, err
-	}
-	if f.takes > 0 {
-		<-time.After(f.takes)
-	}
-	if f.has(batch, killer) {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-	}
-	if f.has(batch, poison) {
-		return nil, fmt.Errorf("a fault of the test in a batch of %d", len(batch))
-	}
-	return f.Classifier.Classify(ctx, batch)
-}
-
-func (f *faulty) has(batch []model.Tokens, mark string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.ContainsFunc(batch, func(t model.Tokens) bool { return f.marks[&t.IDs[0]] == mark })
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	_, _ = w.shown.Write(content)
+	return string(content), response.StatusCode, err
 }
