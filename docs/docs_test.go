@@ -50,6 +50,7 @@ func TestSettings(t *testing.T) {
 		{"flairstream", "deadletter", "redrive", "--help"},
 		{"flairstream", "bundle", "--help"},
 		{"flairstream", "classify", "--help"},
+		{"flairstream", "bench", "--help"},
 	} {
 		run := exec.Command("go", append([]string{"run", "flairstream/cmd/" + command[0]}, command[1:]...)...)
 		run.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "FLAIRSTREAM_") })

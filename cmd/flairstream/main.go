@@ -54,6 +54,8 @@ Exit status: 0 done, 1 failed, 2 called wrongly.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
+		newBenchCommand(),
+		newBenchProcessCommand(),
 		newBundleCommand(),
 		newClassifyCommand(),
 		newDeadLetterCommand(),

@@ -17,6 +17,9 @@ import (
 type Options struct {
 	Library string // the ONNX Runtime library; empty: searched for, see onnx.Options
 	Slots   int    // how many batches can be at work at once, a thread each; 0: GOMAXPROCS
+	// Unproved opens a bundle that may give other probabilities than when it was exported, or others in each batch. It is for
+	// measuring such bundles: serve none.
+	Unproved bool
 }
 
 // Classifier classifies texts with one bundle. All its methods are safe for concurrent use.
@@ -35,7 +38,7 @@ func Open(bundle *model.Bundle, o Options) (*Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.prove(context.Background()); err != nil {
+	if err := c.prove(context.Background(), o.Unproved); err != nil {
 		return nil, errors.Join(fmt.Errorf("prove bundle %s: %w", bundle.Dir, err), c.Close())
 	}
 	return c, nil
