@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -13,14 +14,15 @@ import (
 	"flairstream/queue"
 )
 
-// maxPending is how many messages of one Sink may wait for the broker's word at a time.
+// maxPending is how many messages of one Publish may wait for the broker's word at a time: the server keeps a bounded number
+// that it has not stored yet.
 const maxPending = 4096
 
 // Sink publishes to a stream.
 type Sink struct {
 	conn   *Conn
 	place  Place
-	js     jetstream.JetStream
+	acks   *acks
 	closed atomic.Bool
 }
 
@@ -31,33 +33,29 @@ func (c *Conn) Sink(ctx context.Context, p Place, role queue.Role) (*Sink, error
 	if err := c.verifySink(ctx, p, role); err != nil {
 		return nil, err
 	}
-	js, err := jetstream.New(c.nc,
-		jetstream.WithPublishAsyncMaxPending(maxPending), jetstream.WithPublishAsyncTimeout(ackTimeout))
+	acks, err := newAcks(c.nc, p.Stream)
 	if err != nil {
 		return nil, explain(p, err)
 	}
-	return &Sink{conn: c, place: p, js: js}, nil
+	return &Sink{conn: c, place: p, acks: acks}, nil
 }
 
 // Publish sends all messages and waits for the broker's word on each, five seconds at most. Lost connections and missing
 // words fail the row: send it again with the same ID.
 func (s *Sink) Publish(ctx context.Context, msgs ...queue.Message) ([]queue.Receipt, error) {
-	receipts := make([]queue.Receipt, len(msgs))
+	receipts := make([]queue.Receipt, 0, len(msgs))
 	failed := make(map[int]error)
-	futures := make([]jetstream.PubAckFuture, len(msgs))
-	for i, m := range msgs {
-		var err error
-		if futures[i], err = s.send(ctx, m); err != nil {
-			failed[i] = err
+	for some := range slices.Chunk(msgs, maxPending) {
+		call := s.acks.expect(len(some))
+		s.send(ctx, call, some)
+		answers := call.wait(ctx)
+		for i, a := range answers {
+			if err := s.failure(some[i], a.err); err != nil {
+				failed[len(receipts)+i] = err
+			}
 		}
-	}
-	for i, f := range futures {
-		if f == nil {
-			continue
-		}
-		var err error
-		if receipts[i], err = s.stored(ctx, f); err != nil {
-			failed[i] = err
+		for _, a := range answers {
+			receipts = append(receipts, queue.Receipt{Duplicate: a.duplicate || s.place.Once && isTaken(a.err)})
 		}
 	}
 	if len(failed) > 0 {
@@ -66,79 +64,85 @@ func (s *Sink) Publish(ctx context.Context, msgs ...queue.Message) ([]queue.Rece
 	return receipts, nil
 }
 
-// send gives one message to the connection.
-func (s *Sink) send(ctx context.Context, m queue.Message) (jetstream.PubAckFuture, error) {
-	if s.closed.Load() {
-		return nil, ErrClosed
+// send gives the messages to the connection. Those that it does not take are answered at once.
+func (s *Sink) send(ctx context.Context, call *call, msgs []queue.Message) {
+	header := make(nats.Header, 8)
+	for i, m := range msgs {
+		err := ctx.Err()
+		if s.closed.Load() {
+			err = ErrClosed
+		}
+		var out nats.Msg
+		if err == nil {
+			out, err = s.message(m, header)
+		}
+		if err == nil {
+			out.Reply = call.reply(i)
+			err = s.conn.nc.PublishMsg(&out)
+		}
+		if err != nil {
+			call.answer(i, answer{err: err})
+		}
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	out, err := s.message(m)
-	if err != nil {
-		return nil, err
-	}
-	options := make([]jetstream.PublishOpt, 0, 4)
-	options = append(options, jetstream.WithExpectStream(s.place.Stream), jetstream.WithStallWait(ackTimeout))
-	if m.ID != "" {
-		options = append(options, jetstream.WithMsgID(m.ID))
-	}
-	if s.place.Once {
-		options = append(options, jetstream.WithExpectLastSequencePerSubject(0))
-	}
-	future, err := s.js.PublishMsgAsync(out, options...)
-	if err != nil {
-		return nil, classify(err)
-	}
-	return future, nil
 }
 
-// message drops the headers that a server would act on.
-func (s *Sink) message(m queue.Message) (*nats.Msg, error) {
+// message drops the headers that a server would act on, and adds our own. It writes into header, which holds until the
+// next call.
+func (s *Sink) message(m queue.Message, header nats.Header) (nats.Msg, error) {
 	subject := s.place.subject()
 	if m.Subject != "" {
 		subject += "." + m.Subject
 	}
 	if strings.ContainsAny(subject, " \t\r\n*>") || strings.Contains(subject, "..") || strings.HasSuffix(subject, ".") {
-		return nil, fmt.Errorf("%w: %q is no subject to publish to", queue.ErrRejected, m.Subject)
+		return nats.Msg{}, fmt.Errorf("%w: %q is no subject to publish to", queue.ErrRejected, m.Subject)
 	}
-	header := make(nats.Header, len(m.Header)+2)
+	clear(header)
+	values := make([]string, 0, len(m.Header)+3)
+	set := func(key, value string) {
+		values = append(values, value)
+		header[key] = values[len(values)-1:]
+	}
 	for key, value := range m.Header {
 		if isServerHeader(key) {
 			continue
 		}
 		if key == "" || strings.ContainsAny(key, ": \t\r\n") || strings.ContainsAny(value, "\r\n") {
-			return nil, fmt.Errorf("%w: the header %q can not travel", queue.ErrRejected, key)
+			return nats.Msg{}, fmt.Errorf("%w: the header %q can not travel", queue.ErrRejected, key)
 		}
-		header[key] = []string{value}
+		set(key, value)
 	}
-	if strings.ContainsAny(m.ID, "\r\n") {
-		return nil, fmt.Errorf("%w: the id has line breaks", queue.ErrRejected)
+	set(jetstream.ExpectedStreamHeader, s.place.Stream)
+	if m.ID != "" {
+		if strings.ContainsAny(m.ID, "\r\n") {
+			return nats.Msg{}, fmt.Errorf("%w: the id has line breaks", queue.ErrRejected)
+		}
+		set(headerMsgID, m.ID)
 	}
-	return &nats.Msg{Subject: subject, Header: header, Data: m.Body}, nil
+	if s.place.Once {
+		set(jetstream.ExpectedLastSubjSeqHeader, "0")
+	}
+	return nats.Msg{Subject: subject, Header: header, Data: m.Body}, nil
 }
 
-func (s *Sink) stored(ctx context.Context, f jetstream.PubAckFuture) (queue.Receipt, error) {
-	select {
-	case ack := <-f.Ok():
-		return queue.Receipt{Duplicate: ack.Duplicate}, nil
-	case err := <-f.Err():
-		if s.place.Once && isTaken(err) {
-			return queue.Receipt{Duplicate: true}, nil
-		}
-		if denied := s.conn.permission(`"` + f.Msg().Subject + `"`); denied != nil {
-			return queue.Receipt{}, denied
-		}
-		return queue.Receipt{}, classify(err)
-	case <-ctx.Done():
-		return queue.Receipt{}, ctx.Err()
+// failure is why a message is not stored, as queue.Sink tells it; nil: it is.
+func (s *Sink) failure(m queue.Message, err error) error {
+	if err == nil || s.place.Once && isTaken(err) {
+		return nil
 	}
+	subject := s.place.subject()
+	if m.Subject != "" {
+		subject += "." + m.Subject
+	}
+	if denied := s.conn.permission(`"` + subject + `"`); denied != nil {
+		return denied
+	}
+	return classify(err)
 }
 
 // Close refuses further messages. The connection is shared and stays.
 func (s *Sink) Close(context.Context) error {
 	if !s.closed.Swap(true) {
-		s.js.CleanupPublisher()
+		return s.acks.close()
 	}
 	return nil
 }
