@@ -66,7 +66,7 @@ func measure(t *testing.T, path string) measured {
 			t.Fatal(err)
 		}
 	}
-	w := s.start(plan{})
+	w := s.start(plan{Bundle: modeltest.Bundle(t)})
 	s.drained()
 	s.stop(w)
 	s.check(expect{})

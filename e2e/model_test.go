@@ -55,7 +55,9 @@ func TestDeadlyTexts(t *testing.T) {
 			deaths := 0
 			eventually(t, "the stream of texts is empty", func() bool {
 				if w.gone() {
-					deaths++
+					if deaths++; deaths > 20*n {
+						t.Fatalf("%d workers ended, and the text is no dead letter", deaths)
+					}
 					w = s.start(plan{ModelTimeout: 2 * time.Second})
 				}
 				return s.backlog() == 0

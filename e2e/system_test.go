@@ -32,6 +32,7 @@ type system struct {
 	transports *open.Transports
 	log        *eventLog
 	workers    []*process
+	bundle     string // that workers serve, once one was started
 
 	restartBroker func() // stops it and starts it again; nil where it is not the test's own
 
@@ -139,7 +140,12 @@ func (s *system) start(p plan) *process {
 	p.Predictions = placeAt(url, "PREDICTIONS", s.options.Predictions, s.options.Parameters)
 	p.DeadLetters = placeAt(url, "DEADLETTERS", s.options.DeadLetters, s.options.Parameters)
 	p.Log, p.Number = s.log.file.Name(), len(s.workers)+1
-	p.Bundle, p.Library = cmp.Or(p.Bundle, modeltest.Bundle(s.t)), modeltest.Library(s.t)
+	if p.Library = modeltest.Library(s.t); p.Bundle == "" {
+		if s.bundle == "" {
+			s.bundle = quickBundle(s.t, "1")
+		}
+		p.Bundle = s.bundle
+	}
 	w := startWorker(s.t, p, s.log)
 	s.workers = append(s.workers, w)
 	return w
