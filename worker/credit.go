@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// maxHeldBytes bounds the bodies and headers that are held, which dead letters need to the end. Texts may have 900 KiB each.
-const maxHeldBytes = 256 << 20
+// maxHeldBytes bounds the bodies and headers that are held, which dead letters need to the end. Texts may have 900 KiB each;
+// what the receives under way bring comes on top.
+const maxHeldBytes = 32 << 20
 
 // credit bounds what the worker holds: texts and bytes until they are settled, tokens until they go into the model.
 type credit struct {

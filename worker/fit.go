@@ -6,8 +6,9 @@ import (
 	"flairstream/model"
 )
 
-// Budgets say how much goes into the model in one batch, and how much waits for it.
+// Budgets say how much goes into the model at once, and how much waits for it.
 type Budgets struct {
+	Slots           int // batches at a time
 	BatchTexts      int // texts in a batch at most
 	BatchTokens     int // a batch's texts times the longest one, padding included
 	LookAheadTokens int // of the texts that wait for a slot
@@ -33,6 +34,7 @@ const (
 // how many tokens. A batch that was not measured is not used.
 func Fit(speed model.Speed, slots int) Budgets {
 	return Budgets{
+		Slots:           slots,
 		BatchTexts:      best(speed, 16, defaultBatchTexts, 16, 32),
 		BatchTokens:     64 * best(speed, 64, defaultBatchTokens/64, 4, 16),
 		LookAheadTokens: slots * lookAheadTokens(speed),

@@ -183,7 +183,8 @@ func (w *Worker) verdict(fault error) error {
 
 // Budgets are those that the worker works with.
 func (w *Worker) Budgets() Budgets {
-	return Budgets{BatchTexts: w.options.BatchTexts, BatchTokens: w.options.BatchTokens, LookAheadTokens: w.options.LookAheadTokens}
+	o := w.options
+	return Budgets{Slots: o.Slots, BatchTexts: o.BatchTexts, BatchTokens: o.BatchTokens, LookAheadTokens: o.LookAheadTokens}
 }
 
 // Ready tells why the worker can not make predictions now, or nil.

@@ -29,7 +29,7 @@ type settings struct {
 	Model       string `desc:"required: the folder of the model's bundle, as a path or file:///path"`
 	Pipeline    string `desc:"required: the name under which a text gets one prediction, whatever the model's version"`
 
-	Slots           int           `default:"0" desc:"batches in the model at a time; 0: as many as there are cores"`
+	Slots           int           `default:"0" desc:"batches in the model at a time; 0: as many as cores, and as a quota feeds"`
 	LatencyTarget   time.Duration `split_words:"true" default:"2s" desc:"longest wait for texts of like length"`
 	DrainTimeout    time.Duration `split_words:"true" default:"25s" desc:"how long a stop may take; less than the time to SIGKILL"`
 	TextHashKeyFile string        `split_words:"true" desc:"key of the text's HMAC-SHA-256 in predictions; none: no hash"`

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"flairstream/internal/machine"
 	"flairstream/internal/ops"
 	"flairstream/internal/secret"
 	"flairstream/model"
@@ -21,8 +22,16 @@ import (
 	"flairstream/worker"
 )
 
+// What Go's part of the process may hold. The worker keeps few megabytes, and its bound on the texts that it holds is well
+// below the limit: collecting them rarely costs nothing.
+const (
+	heapPercent = 400
+	heapLimit   = 128 << 20
+)
+
 // work runs the worker, and the page for operators beside it until the worker has ended.
 func work(s settings) error {
+	ops.LimitHeap(heapPercent, heapLimit)
 	ctx, stop := ops.NotifyContext()
 	defer stop()
 	p, err := wire(ctx, s)
@@ -37,7 +46,8 @@ func work(s settings) error {
 		defer stopServing()
 		budgets := p.worker.Budgets()
 		p.log.Info("worker is running", "version", version, "model", p.model.Name, "model_version", p.model.Version,
-			"batch_texts", budgets.BatchTexts, "batch_tokens", budgets.BatchTokens, "lookahead_tokens", budgets.LookAheadTokens)
+			"slots", budgets.Slots, "batch_texts", budgets.BatchTexts, "batch_tokens", budgets.BatchTokens,
+			"lookahead_tokens", budgets.LookAheadTokens)
 		return p.worker.Run(ctx)
 	})
 	err = group.Wait()
@@ -70,6 +80,9 @@ func wire(ctx context.Context, s settings) (*parts, error) {
 func (p *parts) open(ctx context.Context, s settings) (err error) {
 	if p.log, err = ops.NewLogger(s.LogLevel); err != nil {
 		return err
+	}
+	if s.Slots == 0 {
+		s.Slots = machine.Describe().Slots()
 	}
 	options, err := s.options()
 	if err != nil {

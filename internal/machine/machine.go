@@ -3,6 +3,7 @@ package machine
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path"
 	"runtime"
@@ -27,6 +28,17 @@ type Machine struct {
 var instructions = []string{
 	"avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16",
 	"asimd", "asimddp", "i8mm", "bf16", "sve",
+}
+
+// Slots is how many batches suit a model at a time, a thread each: as many as the cores that this process may use, and no
+// more than a quota feeds, a part of a core counting as one. Go itself uses two threads where the quota is one core, so that
+// something moves while a model computes; two models there would only take twice as long each.
+func (m Machine) Slots() int {
+	slots := runtime.GOMAXPROCS(0)
+	if m.Quota > 0 {
+		slots = min(slots, int(math.Ceil(m.Quota)))
+	}
+	return slots
 }
 
 // Describe looks at this machine.

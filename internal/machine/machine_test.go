@@ -73,3 +73,13 @@ func TestDescribe(t *testing.T) {
 		})
 	}
 }
+
+func TestSlots(t *testing.T) {
+	before := runtime.GOMAXPROCS(4)
+	defer runtime.GOMAXPROCS(before)
+	for quota, want := range map[float64]int{0: 4, 0.25: 1, 1: 1, 1.5: 2, 4: 4, 16: 4} {
+		if got := (Machine{Quota: quota}).Slots(); got != want {
+			t.Errorf("Slots with 4 processors and a quota of %v cores = %d, want %d", quota, got, want)
+		}
+	}
+}
