@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"os"
+	"os/exec"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -59,5 +64,40 @@ func checkPositive(script *testscript.TestScript, got map[string]any, names []st
 		if high, _ := got[name+"_max"].(float64); ranged && !strings.HasPrefix(name, "open_loop") && (v < low || v > high) {
 			script.Fatalf("%s is %v, outside of %v to %v", name, v, low, high)
 		}
+	}
+}
+
+// endBench runs bench, sends it a signal once it says that it is at a step, and holds that it leaves no process and no file
+// behind: `endbench INT|KILL STEP FLAG...`. All processes share standard error, so its end is the end of the last one.
+func endBench(script *testscript.TestScript, _ bool, args []string) {
+	signal := map[string]os.Signal{"INT": os.Interrupt, "KILL": syscall.SIGKILL}[args[0]]
+	folder, err := os.MkdirTemp(script.MkAbs("."), "ended-")
+	script.Check(err)
+	bench := exec.Command("flairstream", append([]string{"bench"}, args[2:]...)...)
+	bench.Env = append(os.Environ(), "TMPDIR="+folder, "FLAIRSTREAM_ONNXRUNTIME="+script.Getenv("FLAIRSTREAM_ONNXRUNTIME"))
+	bench.Dir = script.MkAbs(".")
+	stderr, err := bench.StderrPipe()
+	script.Check(err)
+	script.Check(bench.Start())
+	late := time.AfterFunc(2*time.Minute, func() {
+		_ = bench.Process.Kill()
+		_ = stderr.Close()
+	})
+	defer late.Stop()
+	reached := false
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		script.Logf("%s", lines.Text())
+		if !reached && strings.Contains(lines.Text(), args[1]) {
+			reached = true
+			script.Check(bench.Process.Signal(signal))
+		}
+	}
+	if err := bench.Wait(); err == nil || !reached || !late.Stop() {
+		script.Fatalf("bench ended with %v; it came to %q: %v", err, args[1], reached)
+	}
+	left, err := os.ReadDir(folder)
+	script.Check(err)
+	if len(left) > 0 {
+		script.Fatalf("%s is left behind", left[0])
 	}
 }

@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return libraryErr == nil && bundleErr == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"benchobject": benchObject, "flipbit": flipBit, "letter": publishLetter, "sent": publishSent, "stream": createStream, "texts": printTexts,
+			"benchobject": benchObject, "endbench": endBench, "flipbit": flipBit, "letter": publishLetter, "sent": publishSent, "stream": createStream, "texts": printTexts,
 		},
 	})
 }

@@ -88,6 +88,7 @@ var ErrOptions = errors.New("wrong options")
 type bench struct {
 	o        Options
 	progress *progress
+	others   others
 	bundles  []*contender // the first one is the bundle, the others are compared with it
 	texts    corpus
 	broker   *broker // nil where no phase needs one
@@ -95,7 +96,7 @@ type bench struct {
 }
 
 // Run measures. It ends the processes that it starts, and removes what it writes, also when ctx ends.
-func Run(ctx context.Context, o Options) (result *Result, err error) {
+func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if len(o.Phases) == 0 {
 		o.Phases = Phases()
 	}
@@ -105,18 +106,26 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	b := &bench{o: o, progress: newProgress(o.Stderr)}
+	b := &bench{o: o, progress: newProgress(o.Stderr), others: watchOthers()}
 	defer b.progress.close()
-	defer func() { err = errors.Join(err, b.close()) }()
-	if err := b.prepare(ctx); err != nil {
+	err = b.run(ctx)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err = errors.Join(err, b.close()); err != nil {
 		return nil, err
 	}
-	for _, phase := range []func(context.Context) error{b.throughput, b.openLoop, b.transport, b.tokenizer} {
-		if err := phase(ctx); err != nil {
-			return nil, err
+	b.result.Others = b.others.share()
+	return b.result, nil
+}
+
+func (b *bench) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{b.prepare, b.throughput, b.openLoop, b.transport, b.tokenizer} {
+		if err := step(ctx); err != nil {
+			return err
 		}
 	}
-	return b.result, nil
+	return nil
 }
 
 // prepare opens the bundles and texts and starts the server.

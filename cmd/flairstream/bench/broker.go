@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,13 +14,11 @@ import (
 	"flairstream/queue/open"
 )
 
-// The streams of a round. They are created for each round, as `flairstream queues create` does, and removed after it: the
-// server keeps ids against duplicates for half an hour, and predictions for days.
-var streams = map[queue.Role]string{
-	queue.Texts: "bench-texts", queue.Predictions: "bench-predictions", queue.DeadLetters: "bench-deadletters",
-}
+// roles are those of the streams that a worker needs. Each round has streams of its own, created as `flairstream queues
+// create` does and removed after it: a server keeps ids against duplicates for half an hour, and predictions for days.
+var roles = []queue.Role{queue.Texts, queue.Predictions, queue.DeadLetters}
 
-const startsBucket = "flairstream-starts-bench-texts-worker"
+const prefix = "bench-" // of the streams' names
 
 // broker is the NATS server, and this process's connection to it.
 type broker struct {
@@ -28,7 +27,8 @@ type broker struct {
 	conn       *nats.Conn
 	js         jetstream.JetStream
 	transports *open.Transports
-	stored     bool // streams of ours may be there
+	round      int  // of the streams that are there, or were last
+	stored     bool // they may be there
 }
 
 // startBroker starts a server, or connects to the one that is given.
@@ -60,19 +60,21 @@ func startBroker(ctx context.Context, o Options) (b *broker, err error) {
 
 // checkAbsent refuses a server that has streams of our names: they may be another run's, at work.
 func (b *broker) checkAbsent(ctx context.Context) error {
-	for _, name := range streams {
-		_, err := b.js.Stream(ctx, name)
-		if err == nil {
+	names := b.js.StreamNames(ctx)
+	for name := range names.Name() {
+		if strings.HasPrefix(name, prefix) {
 			return fmt.Errorf("the server has a stream %s: wait for the other run to end, or remove it", name)
 		}
-		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("look for streams at %s: %w", b.url, err)
-		}
+	}
+	if err := names.Err(); err != nil {
+		return fmt.Errorf("look for streams at %s: %w", b.url, err)
 	}
 	return nil
 }
 
-func (b *broker) place(role queue.Role) string { return b.url + "/" + streams[role] }
+func (b *broker) stream(role queue.Role) string { return fmt.Sprintf("%s%s-%d", prefix, role, b.round) }
+
+func (b *broker) place(role queue.Role) string { return b.url + "/" + b.stream(role) }
 
 func (b *broker) places() places {
 	return places{b.place(queue.Texts), b.place(queue.Predictions), b.place(queue.DeadLetters)}
@@ -80,8 +82,8 @@ func (b *broker) places() places {
 
 // create makes the streams of a round.
 func (b *broker) create(ctx context.Context) error {
-	b.stored = true
-	for role := range streams {
+	b.round, b.stored = b.round+1, true
+	for _, role := range roles {
 		admin, err := b.transports.Admin(ctx, b.place(role))
 		if err != nil {
 			return err
@@ -99,12 +101,13 @@ func (b *broker) remove(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
-	for _, name := range streams {
-		if err := b.js.DeleteStream(ctx, name); !errors.Is(err, jetstream.ErrStreamNotFound) {
+	for _, role := range roles {
+		if err := b.js.DeleteStream(ctx, b.stream(role)); !errors.Is(err, jetstream.ErrStreamNotFound) {
 			errs = append(errs, err)
 		}
 	}
-	if err := b.js.DeleteKeyValue(ctx, startsBucket); !errors.Is(err, jetstream.ErrBucketNotFound) {
+	starts := "flairstream-starts-" + b.stream(queue.Texts) + "-worker"
+	if err := b.js.DeleteKeyValue(ctx, starts); !errors.Is(err, jetstream.ErrBucketNotFound) {
 		errs = append(errs, err)
 	}
 	b.stored = false
@@ -138,7 +141,7 @@ func (b *broker) fill(ctx context.Context, texts []text) error {
 func (b *broker) drained(ctx context.Context, w *process) (time.Time, error) {
 	left, moved := uint64(0), time.Now()
 	for tick := time.NewTicker(50 * time.Millisecond); ; {
-		stream, err := b.js.Stream(ctx, streams[queue.Texts])
+		stream, err := b.js.Stream(ctx, b.stream(queue.Texts))
 		if err != nil {
 			return time.Time{}, fmt.Errorf("count the texts that are left: %w", err)
 		}
@@ -160,7 +163,7 @@ func (b *broker) drained(ctx context.Context, w *process) (time.Time, error) {
 			return time.Time{}, context.Cause(ctx)
 		}
 	}
-	consumer, err := b.js.Consumer(ctx, streams[queue.Texts], "worker")
+	consumer, err := b.js.Consumer(ctx, b.stream(queue.Texts), "worker")
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look at the last acknowledgement: %w", err)
 	}
@@ -175,7 +178,7 @@ func (b *broker) drained(ctx context.Context, w *process) (time.Time, error) {
 func (b *broker) check(ctx context.Context, n int) error {
 	var stored [2]uint64
 	for i, role := range []queue.Role{queue.Predictions, queue.DeadLetters} {
-		stream, err := b.js.Stream(ctx, streams[role])
+		stream, err := b.js.Stream(ctx, b.stream(role))
 		if err != nil {
 			return fmt.Errorf("count the %s: %w", role, err)
 		}

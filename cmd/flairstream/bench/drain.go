@@ -214,12 +214,11 @@ func (b *bench) transportRounds(ctx context.Context, w *process) error {
 	if err != nil {
 		return err
 	}
-	texts = b.texts.take(min(int(1.1*d.rate*b.o.round().Seconds()), maxTransported))
 	r, measured := &b.result.Transport, 0.0
 	for round := 0; round < rounds || measured < b.o.Seconds; round++ {
-		b.progress.say(fmt.Sprintf("transport, round %d", round+1))
-		d, err := b.drain(ctx, w, texts)
-		if err != nil {
+		b.progress.say(fmt.Sprintf("transport, round %d, %.0f of %v s", round+1, measured, b.o.Seconds))
+		texts = b.texts.take(min(int(1.1*d.rate*b.o.round().Seconds()), maxTransported))
+		if d, err = b.drain(ctx, w, texts); err != nil {
 			return err
 		}
 		measured += d.seconds

@@ -107,7 +107,7 @@ func (b *bench) publish(ctx context.Context, plan []time.Duration) (meant []time
 		if err != nil {
 			return nil, 0, err
 		}
-		message := &nats.Msg{Subject: streams[queue.Texts], Header: nats.Header{}, Data: m.Body}
+		message := &nats.Msg{Subject: b.broker.stream(queue.Texts), Header: nats.Header{}, Data: m.Body}
 		for key, value := range m.Header {
 			message.Header[key] = []string{value}
 		}
@@ -147,7 +147,7 @@ func sleepUntil(ctx context.Context, t time.Time) error {
 func (b *broker) storedTimes(ctx context.Context, n int) ([]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	consumer, err := b.js.OrderedConsumer(ctx, streams[queue.Predictions], jetstream.OrderedConsumerConfig{})
+	consumer, err := b.js.OrderedConsumer(ctx, b.stream(queue.Predictions), jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return nil, fmt.Errorf("read the predictions: %w", err)
 	}

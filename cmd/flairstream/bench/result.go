@@ -21,6 +21,7 @@ type Result struct {
 	Threads     int     // in the model at a time, one a slot
 	Seconds     float64 // each phase took at least so long
 	Texts       TextsInfo
+	Others      float64 // share of all cores' time that went to other programs or, on a virtual machine, to other machines
 
 	Bundles   []*BundleResult // the bundle, and then those that it is compared with
 	Loads     []LoadResult
@@ -127,6 +128,7 @@ func (r *Result) addCircumstances(o *object) {
 	o.set("tokens_max", r.Texts.TokensMax)
 	o.set("seconds_per_phase", r.Seconds)
 	o.set("threads", r.Threads)
+	o.set("others_cpu_share", r.Others)
 	o.set("cpu", r.Machine.CPU)
 	o.set("cpu_flags", r.Machine.Flags)
 	o.set("cpu_cores", r.Machine.Cores)

@@ -20,7 +20,8 @@ func (r *Result) WriteTable(w io.Writer) error {
 		r.Texts.Count, r.Texts.TokensMean, r.Texts.TokensP50, r.Texts.TokensP99, r.Texts.TokensMax)
 	fmt.Fprintf(out, "machine\t%s\n", r.machine())
 	fmt.Fprintf(out, "versions\tflairstream %s, ONNX Runtime %s, nats-server %s, %s\n", r.Version, onnx.Version, server.VERSION, r.Go)
-	fmt.Fprintf(out, "measured\t%s, each phase %.3g s, median and range of the rounds\n", r.Date.Format("2006-01-02 15:04 MST"), r.Seconds)
+	fmt.Fprintf(out, "measured\t%s, each phase %.3g s, median and range of the rounds; other programs and machines took %.0f %% of the CPU\n",
+		r.Date.Format("2006-01-02 15:04 MST"), r.Seconds, 100*r.Others)
 	if err := out.Flush(); err != nil {
 		return err
 	}
