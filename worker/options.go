@@ -15,6 +15,13 @@ import (
 	"flairstream/queue"
 )
 
+// What Go's part of a process with a worker may hold: see ops.LimitHeap. The worker keeps few megabytes, and its bound on
+// the texts that it holds is well below the limit: collecting them rarely costs nothing.
+const (
+	HeapPercent = 400
+	HeapLimit   = 128 << 20 // bytes
+)
+
 // Options tune a worker. Zero values take the defaults given here.
 type Options struct {
 	// Pipeline is part of every prediction's id: a redelivery, also to a newer model, can not make a second prediction in the
@@ -34,9 +41,6 @@ type Options struct {
 	// BatchTokens bounds a batch of several texts: their number times the longest one, padding included. Default: 512, unless
 	// Speed tells that smaller or larger ones are clearly faster.
 	BatchTokens int
-	// LatencyTarget is how long a text waits for others of its length before its turn comes whatever its length.
-	// Default: 2 s.
-	LatencyTarget time.Duration
 	// ModelTimeout is how long the model may take for one batch before it is taken to hang. Default: 60 s.
 	ModelTimeout time.Duration
 	// DrainTimeout is how long a stop may take. Default: 25 s; services are killed 30 s after being asked to stop.
@@ -61,7 +65,6 @@ func (o Options) withDefaults(limits queue.Limits) Options {
 	orDefault(&o.LookAheadTokens, fitted.LookAheadTokens)
 	orDefault(&o.BatchTexts, fitted.BatchTexts)
 	orDefault(&o.BatchTokens, fitted.BatchTokens)
-	orDefault(&o.LatencyTarget, 2*time.Second)
 	orDefault(&o.ModelTimeout, time.Minute)
 	orDefault(&o.DrainTimeout, 25*time.Second)
 	if o.Logger == nil {
@@ -89,7 +92,6 @@ func (o Options) validate(limits queue.Limits) error {
 		{"LookAheadTokens", o.LookAheadTokens},
 		{"BatchTexts", o.BatchTexts},
 		{"BatchTokens", o.BatchTokens},
-		{"LatencyTarget", int(o.LatencyTarget)},
 		{"ModelTimeout", int(o.ModelTimeout)},
 		{"DrainTimeout", int(o.DrainTimeout)},
 	} {

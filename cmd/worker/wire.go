@@ -22,16 +22,9 @@ import (
 	"flairstream/worker"
 )
 
-// What Go's part of the process may hold. The worker keeps few megabytes, and its bound on the texts that it holds is well
-// below the limit: collecting them rarely costs nothing.
-const (
-	heapPercent = 400
-	heapLimit   = 128 << 20
-)
-
 // work runs the worker, and the page for operators beside it until the worker has ended.
 func work(s settings) error {
-	ops.LimitHeap(heapPercent, heapLimit)
+	ops.LimitHeap(worker.HeapPercent, worker.HeapLimit)
 	ctx, stop := ops.NotifyContext()
 	defer stop()
 	p, err := wire(ctx, s)
@@ -147,7 +140,7 @@ func (p *parts) close() {
 // options are the worker's, as far as settings decide.
 func (s settings) options() (worker.Options, error) {
 	o := worker.Options{
-		Pipeline: s.Pipeline, Slots: s.Slots, LatencyTarget: s.LatencyTarget, DrainTimeout: s.DrainTimeout,
+		Pipeline: s.Pipeline, Slots: s.Slots, DrainTimeout: s.DrainTimeout,
 		EmbeddingShare: s.EmbeddingShare, Version: version,
 	}
 	if s.TextHashKeyFile == "" {

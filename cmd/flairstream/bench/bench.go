@@ -146,9 +146,10 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	here := machine.Describe()
 	b.result = &Result{
-		Date: time.Now().UTC(), Version: b.o.Version, Go: runtime.Version(), Machine: machine.Describe(),
-		Threads: runtime.GOMAXPROCS(0), Seconds: b.o.Seconds, Texts: b.texts.describe(b.o.Texts),
+		Date: time.Now().UTC(), Version: b.o.Version, Go: runtime.Version(), Machine: here,
+		Threads: here.Slots(), Seconds: b.o.Seconds, Texts: b.texts.describe(b.o.Texts),
 	}
 	for _, c := range b.bundles {
 		b.result.Bundles = append(b.result.Bundles, &c.result)

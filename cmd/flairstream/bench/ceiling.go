@@ -2,11 +2,11 @@ package bench
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"flairstream/internal/machine"
 	"flairstream/model"
 	"flairstream/model/onnx"
 )
@@ -58,7 +58,7 @@ type bare struct {
 
 func openBare(b *model.Bundle, library string) (*bare, error) {
 	m := b.Manifest
-	threads := runtime.GOMAXPROCS(0)
+	threads := machine.Describe().Slots()
 	session, err := onnx.Open(b.Path(m.Graph), onnx.Options{Library: library, Slots: threads, Labels: len(m.Labels), Hidden: m.HiddenSize})
 	return &bare{session: session, threads: threads}, err
 }
@@ -107,7 +107,7 @@ func (b *bare) sweep(ctx context.Context, texts corpus, round time.Duration) (be
 		if i > 0 && budgets[i-1].texts == candidate.texts && len(budgets[i-1].batches(all)) == len(batches) {
 			continue // the larger limit of tokens changes nothing
 		}
-		some, share := spread(batches, float64(n)/float64(len(all)))
+		some, share := b.spread(batches, float64(n)/float64(len(all)))
 		if took, err = b.run(ctx, some); err != nil {
 			return best, 0, err
 		}
@@ -119,8 +119,8 @@ func (b *bare) sweep(ctx context.Context, texts corpus, round time.Duration) (be
 }
 
 // spread gives about a share of the batches, equally far apart, at least one a thread; and what share they are.
-func spread(batches []batch, share float64) ([]batch, float64) {
-	n := min(max(int(share*float64(len(batches))), runtime.GOMAXPROCS(0)), len(batches))
+func (b *bare) spread(batches []batch, share float64) ([]batch, float64) {
+	n := min(max(int(share*float64(len(batches))), b.threads), len(batches))
 	some := make([]batch, n)
 	for i := range some {
 		some[i] = batches[(2*i+1)*len(batches)/(2*n)]

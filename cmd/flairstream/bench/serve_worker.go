@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"flairstream/internal/machine"
 	"flairstream/internal/ops"
 	"flairstream/model"
 	"flairstream/model/classifier"
@@ -29,6 +30,7 @@ const pipeline = "bench"
 
 // workerProcess is cmd/worker, wired alike, that works when it is told to.
 type workerProcess struct {
+	slots int
 	model *timed
 	speed model.Speed
 	close func() error // the model
@@ -39,7 +41,8 @@ type workerProcess struct {
 }
 
 func (s served) worker() (err error) {
-	var w workerProcess
+	ops.LimitHeap(worker.HeapPercent, worker.HeapLimit)
+	w := workerProcess{slots: machine.Describe().Slots()}
 	defer func() { err = errors.Join(err, w.end()) }()
 	for {
 		r, more, err := s.next(w.ran)
@@ -81,7 +84,7 @@ func (w *workerProcess) open(ctx context.Context, m modelRequest) error {
 		w.model = &timed{Classifier: newNothing(bundle)}
 		return nil
 	}
-	c, err := classifier.Open(bundle, classifier.Options{Library: m.Library, Unproved: m.Unproved})
+	c, err := classifier.Open(bundle, classifier.Options{Library: m.Library, Slots: w.slots, Unproved: m.Unproved})
 	if err != nil {
 		return err
 	}
@@ -110,7 +113,7 @@ func (w *workerProcess) work(ctx context.Context, p places) (reply, error) {
 		return reply{}, err
 	}
 	one, err := worker.New(texts, predictions, deadLetters, w.model, worker.Options{
-		Pipeline: pipeline, Speed: w.speed, Registerer: ops.NewRegistry(), Logger: log,
+		Pipeline: pipeline, Slots: w.slots, Speed: w.speed, Registerer: ops.NewRegistry(), Logger: log,
 	})
 	if err != nil {
 		return reply{}, err
