@@ -1,10 +1,6 @@
 package worker
 
-import (
-	"time"
-
-	"flairstream/model"
-)
+import "flairstream/model"
 
 // batch goes into the model in one call.
 type batch struct {
@@ -18,17 +14,16 @@ type batch struct {
 type fill int
 
 const (
-	fillFull     fill = iota // at its limit of texts or tokens
-	fillIdle                 // a slot was free, and nothing else of like length was there
-	fillDeadline             // its oldest text could wait no more
-	fillAlone                // a text that may have killed a worker
+	fillIdle  fill = iota // a slot was free, and nothing else of like length was there
+	fillFull              // at its limit of texts or tokens
+	fillAlone             // a text that may have killed a worker
 )
 
 // fills are the names in metrics.
-var fills = map[fill]string{fillFull: "full", fillIdle: "idle", fillDeadline: "deadline", fillAlone: "alone"}
+var fills = map[fill]string{fillFull: "full", fillIdle: "idle", fillAlone: "alone"}
 
-// maxWaste is the share of padding that texts of neighbouring lengths may bring into a batch. Above it, it is cheaper to
-// run them by themselves.
+// maxWaste is the share of its row that a text of a neighbouring length may leave empty, or make others leave empty. Above
+// it, it is cheaper to run it by itself.
 const maxWaste = 0.2
 
 // buckets hold the texts that wait for a slot, by length, oldest first in each.
@@ -62,38 +57,28 @@ func (b *buckets) add(it *item) {
 	b.texts++
 }
 
-// oldest is the bucket whose first text came first, -1 when all are empty.
+// oldest is the bucket whose first text came first, -1 when all are empty. Of those that came together it is the one with
+// the most tokens.
 func (b *buckets) oldest() int {
 	found := -1
 	for i := range b.queues {
-		if q := &b.queues[i]; !q.empty() && (found < 0 || q.first().received.Before(b.queues[found].first().received)) {
+		q := &b.queues[i]
+		if q.empty() {
+			continue
+		}
+		if found < 0 || q.first().received.Compare(b.queues[found].first().received) < 0 ||
+			q.first().received.Equal(b.queues[found].first().received) && q.tokens > b.queues[found].tokens {
 			found = i
 		}
 	}
 	return found
 }
 
-// heaviest is the bucket with the most tokens, -1 when all are empty.
-func (b *buckets) heaviest() int {
-	found := -1
-	for i := range b.queues {
-		if q := &b.queues[i]; !q.empty() && (found < 0 || q.tokens > b.queues[found].tokens) {
-			found = i
-		}
-	}
-	return found
-}
-
-// next takes a batch: the texts that wait longest, where one came before the given time, else of the length that has the
-// most tokens. There must be a text.
-func (b *buckets) next(before time.Time) batch {
-	seed, why := b.heaviest(), fillIdle
-	if oldest := b.oldest(); b.queues[oldest].first().received.Before(before) {
-		seed, why = oldest, fillDeadline
-	}
-	out := b.take(seed)
-	out.fill = why
-	if why == fillIdle && b.full(out) {
+// next takes a batch of the text that waits longest and its like. So no text waits for others of its length, and while
+// there is a backlog the like of each one has gathered. There must be a text.
+func (b *buckets) next() batch {
+	out := b.take(b.oldest())
+	if b.full(out) {
 		out.fill = fillFull
 	}
 	return out
@@ -102,20 +87,23 @@ func (b *buckets) next(before time.Time) batch {
 // take makes a batch of the bucket's first texts and, while there is room, of those of neighbouring lengths.
 func (b *buckets) take(seed int) batch {
 	out := batch{items: make([]*item, 0, min(b.maxTexts, b.texts))}
-	rounded := 0 // the lengths, each rounded up by itself: that much padding is not the neighbours' fault
-	fits := func(it *item, waste float64) bool {
-		n, length := len(out.items)+1, max(out.padded, model.PaddedTokens(len(it.tokens.IDs)))
-		own := rounded + model.PaddedTokens(len(it.tokens.IDs))
-		return n == 1 || n <= b.maxTexts && n*length <= b.maxTokens && float64(n*length-own) <= waste*float64(n*length)
-	}
+	shortest := 0
 	takeFrom := func(i int, waste float64) bool {
 		q := &b.queues[i]
-		for !q.empty() && fits(q.first(), waste) {
+		for !q.empty() {
+			own := model.PaddedTokens(len(q.first().tokens.IDs))
+			n, longest := len(out.items)+1, max(out.padded, own)
+			if n == 1 {
+				shortest = own
+			}
+			tooMuch := n > b.maxTexts || n*longest > b.maxTokens || float64(min(shortest, own)) < (1-waste)*float64(longest)
+			if n > 1 && tooMuch {
+				break
+			}
 			it := q.pop()
 			out.items = append(out.items, it)
-			out.padded = max(out.padded, model.PaddedTokens(len(it.tokens.IDs)))
+			out.padded, shortest = longest, min(shortest, own)
 			out.tokens += len(it.tokens.IDs)
-			rounded += model.PaddedTokens(len(it.tokens.IDs))
 		}
 		return q.empty()
 	}
@@ -138,14 +126,14 @@ func (b *buckets) full(out batch) bool {
 	return n > b.maxTexts || n*out.padded > b.maxTokens
 }
 
-// hasFull tells whether a batch taken now would be full.
+// hasFull tells whether texts of some length would fill a batch.
 func (b *buckets) hasFull() bool {
-	i := b.heaviest()
-	if i < 0 {
-		return false
+	for i := range b.queues {
+		if q := &b.queues[i]; q.len() >= b.maxTexts || q.tokens >= b.maxTokens {
+			return true
+		}
 	}
-	q := &b.queues[i]
-	return q.len() >= b.maxTexts || q.tokens >= b.maxTokens
+	return false
 }
 
 // drain empties all buckets.

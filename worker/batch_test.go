@@ -41,12 +41,12 @@ func TestNextBatch(t *testing.T) {
 		{"the limit of texts", 0, []int{9, 9, 9, 9, 9, 9, 9, 9, 9}, []int{9, 9, 9, 9, 9, 9, 9, 9}, fillFull},
 		{"the limit of tokens", 0, []int{128, 128, 128, 128, 128}, []int{128, 128, 128, 128}, fillFull},
 		{"a text longer than the limit", 0, []int{600, 600}, []int{600}, fillFull},
-		{"the length with the most tokens", 0, []int{8, 8, 8, 200}, []int{200}, fillIdle},
-		{"shorter neighbours fill up", 0, []int{64, 64, 60, 56, 52}, []int{64, 64, 60, 56, 52}, fillIdle},
-		{"longer neighbours fill up", 0, []int{56, 56, 56, 64}, []int{56, 56, 56, 64}, fillIdle},
-		{"neighbours that would waste too much wait", 0, []int{64, 64, 16}, []int{64, 64}, fillIdle},
-		{"its time has come", 8, []int{200, 200}, []int{8}, fillDeadline},
-		{"its time has come, with its like", 200, []int{8, 8, 200}, []int{200, 200}, fillDeadline},
+		{"of those that came together, the length with the most tokens", 0, []int{8, 8, 8, 120}, []int{120}, fillIdle},
+		{"shorter neighbours fill up", 64, []int{60, 52}, []int{64, 60, 52}, fillIdle},
+		{"longer neighbours fill up", 56, []int{56, 56, 64}, []int{56, 56, 56, 64}, fillIdle},
+		{"neighbours that would waste too much wait", 64, []int{64, 48, 16}, []int{64, 64}, fillIdle},
+		{"the oldest, though it is alone", 120, []int{8, 8, 8, 8, 8, 8, 8, 8}, []int{120}, fillIdle},
+		{"the oldest with its like", 120, []int{8, 8, 120}, []int{120, 120}, fillIdle},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBuckets(8, 512, 1024)
@@ -57,7 +57,7 @@ func TestNextBatch(t *testing.T) {
 				b.add(textOf(n, now))
 			}
 			before := b.texts
-			got := b.next(now.Add(-time.Second))
+			got := b.next()
 			var lengths []int
 			for _, it := range got.items {
 				lengths = append(lengths, len(it.tokens.IDs))
@@ -73,7 +73,7 @@ func TestNextBatch(t *testing.T) {
 }
 
 // TestNoTextStarves plays an overloaded slot with texts of all lengths, most of one, for random limits. Every text leaves
-// once, in a batch within the limits, and none waits longer than the longest wait and a few batches.
+// once, in a batch within the limits, and every batch has the text that waits longest.
 func TestNoTextStarves(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -81,45 +81,48 @@ func TestNoTextStarves(t *testing.T) {
 	for range 30 {
 		maxTexts, maxTokens := 1+random.IntN(16), 64<<random.IntN(4)
 		b := newBuckets(maxTexts, maxTokens, 512)
-		const longestWait = 2 * time.Second
-		now, in, out := time.Unix(0, 0), 0, 0
-		var slowest, longest time.Duration
+		var came []*item
+		left := make(map[*item]bool)
 		common, credit := 1+random.IntN(100), 0
 		arrive := func(tokens int) {
-			for credit += tokens; credit > 0; in++ {
+			for credit += tokens; credit > 0; {
 				length := common
 				if random.IntN(10) == 0 {
 					length = 1 + random.IntN(512)
 				}
-				b.add(textOf(length, now))
+				it := textOf(length, time.Unix(int64(len(came)), 0))
+				came = append(came, it)
+				b.add(it)
 				credit -= model.PaddedTokens(length)
 			}
 		}
 		arrive(4096)
-		for b.texts > 0 {
-			batch := b.next(now.Add(-longestWait))
+		for oldest := 0; b.texts > 0; {
+			batch := b.next()
 			length, tokens := 0, 0
 			for _, it := range batch.items {
+				if left[it] {
+					t.Fatal("a text left twice")
+				}
+				left[it] = true
 				tokens += model.PaddedTokens(len(it.tokens.IDs))
 				length = max(length, len(it.tokens.IDs))
-				longest = max(longest, now.Sub(it.received))
 			}
 			if n := len(batch.items); n == 0 || n > maxTexts || n > 1 && n*batch.padded > maxTokens || batch.padded != model.PaddedTokens(length) {
 				t.Fatalf("a batch of %d texts padded to %d, limits %d and %d", n, batch.padded, maxTexts, maxTokens)
 			}
-			out += len(batch.items)
-			took := time.Duration(batch.padded*len(batch.items)) * 100 * time.Microsecond // 10,000 tokens/s
-			slowest = max(slowest, took)
-			if now = now.Add(took); in < 3000 {
+			if !left[came[oldest]] {
+				t.Fatalf("a batch without the text that waits longest, of %d tokens", len(came[oldest].tokens.IDs))
+			}
+			for oldest < len(came) && left[came[oldest]] {
+				oldest++
+			}
+			if len(came) < 3000 {
 				arrive(tokens) // so that the look-ahead stays full
 			}
 		}
-		if in != out {
-			t.Errorf("%d texts came in, %d went out", in, out)
-		}
-		// At most the look-ahead's 4096 tokens can be before a text whose time has come.
-		if limit := longestWait + 4096*2*100*time.Microsecond + slowest; longest > limit {
-			t.Errorf("a text waited %s, want at most %s", longest, limit)
+		if len(came) != len(left) {
+			t.Errorf("%d texts came in, %d went out", len(came), len(left))
 		}
 	}
 }

@@ -37,7 +37,6 @@ type slot struct {
 func (w *Worker) classify(l lifetimes) {
 	s := &slot{w: w, l: l, reader: w.newReader()}
 	for b := range w.batches {
-		begun := time.Now()
 		w.metrics.slotsBusy.Inc()
 		if b.fill == fillAlone {
 			s.runSuspect(b.items[0])
@@ -45,7 +44,7 @@ func (w *Worker) classify(l lifetimes) {
 			s.run(b.items)
 		}
 		w.metrics.slotsBusy.Dec()
-		w.done <- batchDone{took: time.Since(begun), alone: b.fill == fillAlone} // has room for all batches
+		w.done <- batchDone{alone: b.fill == fillAlone} // has room for all batches
 	}
 }
 

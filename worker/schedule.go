@@ -1,9 +1,5 @@
 package worker
 
-import (
-	"time"
-)
-
 // scheduler decides what goes into the model next. One goroutine owns all of it.
 type scheduler struct {
 	w           *Worker
@@ -12,24 +8,17 @@ type scheduler struct {
 	suspectIn   bool // one was handed out: the next one waits for its end, so that no two can be blamed for one crash
 	suspectLast bool // the last batch was one: it is the others' turn
 	outstanding int  // batches handed out and not done
-	batchTime   time.Duration
-	longestWait time.Duration
 }
 
 // batchDone is what a slot says when it is free again.
-type batchDone struct {
-	took  time.Duration
-	alone bool
-}
+type batchDone struct{ alone bool }
 
-// schedule makes batches while there are slots for them. A free slot never waits while there is a text. Batches that could
-// not grow any more are made ahead, one a slot, so that a slot has its next one at once.
+// schedule makes batches while there are slots for them. A free slot never waits while there is a text. While there is
+// enough for full batches they are made ahead, one a slot, so that a slot has its next one at once.
 func (w *Worker) schedule(l lifetimes) {
 	s := &scheduler{
 		w:       w,
 		buckets: newBuckets(w.options.BatchTexts, w.options.BatchTokens, w.model.MaxTokens),
-		// Leases are extended while texts wait, but living on extensions should not be the rule.
-		longestWait: min(w.options.LatencyTarget, w.leases.length/2),
 	}
 	for {
 		s.dispatch()
@@ -60,15 +49,13 @@ func (s *scheduler) finished(d batchDone) {
 	s.outstanding--
 	if d.alone {
 		s.suspectIn = false
-		return
 	}
-	s.batchTime += (d.took - s.batchTime) / 8
 }
 
 // dispatch hands out batches until the slots have enough.
 func (s *scheduler) dispatch() {
 	for s.wanted() {
-		b := s.next(time.Now())
+		b := s.next()
 		s.outstanding++
 		s.w.credit.begun(b.items)
 		s.w.metrics.observeBatch(b)
@@ -85,13 +72,13 @@ func (s *scheduler) wanted() bool {
 
 func (s *scheduler) suspectMayRun() bool { return !s.suspects.empty() && !s.suspectIn }
 
-func (s *scheduler) next(now time.Time) batch {
+func (s *scheduler) next() batch {
 	if s.suspectMayRun() && (!s.suspectLast || s.buckets.texts == 0) {
 		s.suspectIn, s.suspectLast = true, true
 		return batch{items: one(s.suspects.pop()), fill: fillAlone}
 	}
 	s.suspectLast = false
-	return s.buckets.next(now.Add(2*s.batchTime - s.longestWait))
+	return s.buckets.next()
 }
 
 // stop gives back all that no slot has begun.

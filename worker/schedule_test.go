@@ -63,7 +63,7 @@ func TestFullBatchesAreMadeAhead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &scheduler{w: w, buckets: newBuckets(8, 512, 512), longestWait: time.Hour}
+		s := &scheduler{w: w, buckets: newBuckets(8, 512, 512)}
 		for range test.texts {
 			s.add(one(textOf(10, time.Now())))
 		}

@@ -30,7 +30,6 @@ type settings struct {
 	Pipeline    string `desc:"required: the name under which a text gets one prediction, whatever the model's version"`
 
 	Slots           int           `default:"0" desc:"batches in the model at a time; 0: as many as cores, and as a quota feeds"`
-	LatencyTarget   time.Duration `split_words:"true" default:"2s" desc:"longest wait for texts of like length"`
 	DrainTimeout    time.Duration `split_words:"true" default:"25s" desc:"how long a stop may take; less than the time to SIGKILL"`
 	TextHashKeyFile string        `split_words:"true" desc:"key of the text's HMAC-SHA-256 in predictions; none: no hash"`
 	EmbeddingShare  float64       `split_words:"true" default:"0" desc:"share of predictions with the embedding, 0 to 1"`
@@ -89,9 +88,6 @@ func (s settings) validate() []error {
 	}
 	if s.Slots < 0 {
 		fault("SLOTS", "is %d, want 0 or more", s.Slots)
-	}
-	if s.LatencyTarget <= 0 {
-		fault("LATENCY_TARGET", "is %s, want more than 0", s.LatencyTarget)
 	}
 	if s.DrainTimeout <= 0 {
 		fault("DRAIN_TIMEOUT", "is %s, want more than 0", s.DrainTimeout)
