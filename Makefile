@@ -104,8 +104,36 @@ soak: $(ORT) $(VECTORS_DONE) ## run the long rounds: faults, fuzzing, the data s
 	go test ./event -run '^$$' -fuzz FuzzDecodeText -fuzztime 60s
 	go test ./model/tokenizer -run '^$$' -fuzz FuzzEncode -fuzztime 60s
 
+BENCH := .cache/bench
+BENCH_DATA := $(if $(CLINC150_DIR),clinc150,messages)
+BENCH_TEXTS := $(if $(CLINC150_DIR),$(CLINC150_DIR)/test.jsonl,examples/messages.jsonl)
+BENCH_SECONDS ?= 30
+BENCH_RUN = bin/flairstream bench --bundle examples/bundle --seconds $(BENCH_SECONDS) --json \
+	--compare $(BENCH)/siblings/fp32 --compare $(BENCH)/siblings/stock-int8
+
 .PHONY: bench
-bench: $(ORT) ## run the benchmarks
+bench: setup $(BENCH)/siblings/done $(BENCH)/$(BENCH_DATA)-mixed.jsonl ## measure speed: ours, fp32, stock int8, Python; half an hour
+	@echo "== $(BENCH_TEXTS)"
+	@$(BENCH_RUN) --texts $(BENCH_TEXTS) >$(BENCH)/$(BENCH_DATA).json
+	@echo "== lengths mixed, up to 512 tokens"
+	@$(BENCH_RUN) --texts $(BENCH)/$(BENCH_DATA)-mixed.jsonl >$(BENCH)/$(BENCH_DATA)-mixed.json
+	@echo "== Python's onnxruntime and tokenizers"
+	@$(VENV)/bin/python training/measurements/python_side.py --bundle examples/bundle --texts $(BENCH_TEXTS) \
+		--flairstream bin/flairstream
+	@echo "the figures, for machines: $(BENCH)/$(BENCH_DATA)*.json"
+
+# What the demo's bundle is compared with. MODEL is the model that Flair saved; without it the bundle's own weights are used.
+$(BENCH)/siblings/done: examples/bundle/bundle.json training/measurements/siblings.py $(VENV)/done
+	rm -rf $(@D)
+	$(VENV)/bin/python training/measurements/siblings.py --bundle examples/bundle --out $(@D) $(if $(MODEL),--model $(MODEL))
+	@touch $@
+
+$(BENCH)/$(BENCH_DATA)-mixed.jsonl: $(BENCH_TEXTS) training/measurements/mixed.py $(VENV)/done
+	@mkdir -p $(@D)
+	$(VENV)/bin/python training/measurements/mixed.py --texts $(BENCH_TEXTS) --tokenizer examples/bundle/tokenizer.json --out $@
+
+.PHONY: bench-go
+bench-go: $(ORT) ## run the benchmarks of single Go packages
 	go test -run '^$$' -bench . -benchmem ./event ./queue/... ./model/... ./worker
 
 .PHONY: image
