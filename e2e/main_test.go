@@ -28,7 +28,7 @@ const atOnce = "4"
 // its environment.
 func TestMain(m *testing.M) {
 	for variable, run := range map[string]func(string) error{
-		workerEnv: runWorker, producerEnv: runProducer,
+		workerEnv: runWorker, producerEnv: runProducer, brokerEnv: runBroker,
 	} {
 		if told := os.Getenv(variable); told != "" {
 			if err := run(told); err != nil {

@@ -136,9 +136,10 @@ func (s *system) create(p queue.Plan, stream, parameters string) {
 func (s *system) start(p plan) *process {
 	s.t.Helper()
 	url := cmp.Or(p.URL, s.options.URL)
-	p.Texts = placeAt(url, "TEXTS", s.options.Parameters)
-	p.Predictions = placeAt(url, "PREDICTIONS", s.options.Predictions, s.options.Parameters)
-	p.DeadLetters = placeAt(url, "DEADLETTERS", s.options.DeadLetters, s.options.Parameters)
+	parameters := cmp.Or(p.Parameters, s.options.Parameters)
+	p.Texts = placeAt(url, "TEXTS", parameters)
+	p.Predictions = placeAt(url, "PREDICTIONS", s.options.Predictions, parameters)
+	p.DeadLetters = placeAt(url, "DEADLETTERS", s.options.DeadLetters, parameters)
 	p.Log, p.Number = s.log.file.Name(), len(s.workers)+1
 	if p.Library = modeltest.Library(s.t); p.Bundle == "" {
 		if s.bundle == "" {

@@ -24,6 +24,7 @@ const (
 // plan is what a worker process is told. The system fills in what is empty.
 type plan struct {
 	URL                             string // of the broker, where it is not the system's: a proxy before it
+	Parameters                      string // of all places, where they are not the system's
 	Texts, Predictions, DeadLetters string // places
 	Bundle, Library                 string
 	Log                             string
