@@ -49,6 +49,7 @@ func TestSettings(t *testing.T) {
 		{"flairstream", "deadletter", "--help"},
 		{"flairstream", "deadletter", "redrive", "--help"},
 		{"flairstream", "bundle", "--help"},
+		{"flairstream", "bundle", "doctor", "--help"},
 		{"flairstream", "classify", "--help"},
 		{"flairstream", "bench", "--help"},
 	} {

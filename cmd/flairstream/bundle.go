@@ -28,7 +28,7 @@ with its digest.`,
 		Args: noArguments,
 		RunE: showHelp,
 	}
-	command.AddCommand(newBundleInfoCommand(), newBundleTokenizeCommand(), newBundleVerifyCommand())
+	command.AddCommand(newBundleDoctorCommand(), newBundleInfoCommand(), newBundleTokenizeCommand(), newBundleVerifyCommand())
 	return command
 }
 
