@@ -20,7 +20,7 @@ func (d *diagnosis) write(w io.Writer) error {
 	row := func(name, format string, args ...any) { fmt.Fprintf(out, name+"\t"+format+"\n", args...) }
 	row("bundle", "%s, %s, ONNX Runtime %s", d.Bundle, d.Graph, onnx.Version)
 	row("processor", "%s; %s", d.CPU, strings.Join(d.Instructions, " "))
-	row("cores", "%d, %s; %d slots", d.Cores, limited("a quota of %.4g", d.Quota, "no quota"), d.Slots)
+	row("cores", "%d, %s; slots: %d", d.Cores, limited("a quota of %.4g", d.Quota, "no quota"), d.Slots)
 	row("memory", "%s, %s", mebibytes(d.Memory), limited("a limit of %.0f MiB", float64(d.MemoryLimit)/(1<<20), "no limit"))
 	row("proof", "%d golden texts: token ids equal; probabilities within %.2g of the graph's own, %.2g of Flair's, %.2g in any batch",
 		d.GoldenTexts, d.DifferenceGraph, d.DifferenceFlair, d.DifferenceBatch)

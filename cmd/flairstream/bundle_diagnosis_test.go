@@ -36,7 +36,7 @@ func TestDiagnosisForPeople(t *testing.T) {
 
 const diagnosisForPeople = `bundle       support 1.2, model_int8.onnx, ONNX Runtime 1.29.0
 processor    Example 9000; avx2 avx512_vnni
-cores        4, a quota of 1.5; 2 slots
+cores        4, a quota of 1.5; slots: 2
 memory       8192 MiB, a limit of 256 MiB
 proof        100 golden texts: token ids equal; probabilities within 0.001 of the graph's own, 0.2 of Flair's, 0 in any batch
 start        2.2 s to open and prove, 1.0 s to measure

@@ -1,9 +1,12 @@
 package natsqueue
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"flairstream/queue"
 )
 
 func TestParseReply(t *testing.T) {
@@ -47,9 +50,14 @@ func TestLeases(t *testing.T) {
 		if l.held(time.Now(), "a") || !l.held(time.Now(), "b") || l.held(time.Now(), "never") {
 			t.Error("want b alone to be held")
 		}
-		l.drop("b")
+		settled := func(handle string) queue.Settlement {
+			return queue.Settlement{Delivery: queue.Delivery{Origin: queue.Origin{Handle: handle}}}
+		}
+		if held := l.end(time.Now(), []queue.Settlement{settled("a"), settled("b"), settled("never")}); !slices.Equal(held, []bool{false, true, false}) {
+			t.Errorf("of a, b and one never taken there were held %v, want b alone", held)
+		}
 		if l.held(time.Now(), "b") {
-			t.Error("b was dropped and is held")
+			t.Error("b was ended and is held")
 		}
 		l.take(time.Now(), "c")
 		time.Sleep(time.Minute)

@@ -3,6 +3,8 @@ package natsqueue
 import (
 	"sync"
 	"time"
+
+	"flairstream/queue"
 )
 
 // leases knows until when each delivery may be extended or given back. A nak that comes after the lease's end would take
@@ -52,9 +54,16 @@ func (l *leases) held(now time.Time, handle string) bool {
 	return ok && now.Before(until)
 }
 
-// drop ends a lease.
-func (l *leases) drop(handle string) {
+// end ends leases, and tells which of them still ran.
+func (l *leases) end(now time.Time, ss []queue.Settlement) (held []bool) {
+	held = make([]bool, len(ss))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.until, handle)
+	for i := range ss {
+		handle := ss[i].Delivery.Origin.Handle
+		until, ok := l.until[handle]
+		held[i] = ok && now.Before(until)
+		delete(l.until, handle)
+	}
+	return held
 }

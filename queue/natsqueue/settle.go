@@ -50,18 +50,14 @@ func (s *Source) sent(ctx context.Context) error {
 func (s *Source) Settle(ctx context.Context, ss ...queue.Settlement) error {
 	failed := make(map[int]error)
 	sent := false
-	now := time.Now()
-	for i, row := range ss {
-		handle := row.Delivery.Origin.Handle
-		held := s.leases.held(now, handle)
+	for i, held := range s.leases.end(time.Now(), ss) {
 		if !held {
 			failed[i] = queue.ErrLeaseLost
+			if ss[i].Outcome != queue.Ack {
+				continue
+			}
 		}
-		if !held && row.Outcome != queue.Ack {
-			continue
-		}
-		s.leases.drop(handle)
-		if err := s.settle(ctx, row); err != nil {
+		if err := s.settle(ctx, ss[i]); err != nil {
 			failed[i] = err
 			continue
 		}
