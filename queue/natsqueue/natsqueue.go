@@ -153,7 +153,8 @@ func explain(p Place, err error) error {
 		return fmt.Errorf("stream %s has no consumer %s: create it with flairstream queues create", p.Stream, p.Consumer)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("stream %s: JetStream is not enabled on the server or for the account: %w", p.Stream, err)
+		return fmt.Errorf("stream %s: JetStream is not enabled on the server or for the account, "+
+			"or its cluster has no majority now: %w", p.Stream, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("stream %s: JetStream does not answer; may the user publish to $JS.API.> of it? %w", p.Stream, err)
 	}
