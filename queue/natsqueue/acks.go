@@ -129,7 +129,7 @@ func (c *call) answer(row int, said answer) {
 	said.known = true
 	c.acks.mu.Lock()
 	defer c.acks.mu.Unlock()
-	if row >= len(c.answers) || c.answers[row].known {
+	if row < 0 || row >= len(c.answers) || c.answers[row].known {
 		return
 	}
 	c.answers[row] = said
