@@ -96,6 +96,7 @@ func (m *memoryRig) start() {
 		t.Fatalf("build the worker: %v\n%s", err, out)
 	}
 	m.worker = exec.Command(binary)
+	m.worker.SysProcAttr = dieWithParent()
 	url := m.broker.ClientURL()
 	m.worker.Env = append(os.Environ(),
 		"FLAIRSTREAM_TEXTS="+url+"/TEXTS", "FLAIRSTREAM_PREDICTIONS="+url+"/PREDICTIONS", "FLAIRSTREAM_DEADLETTERS="+url+"/DEADLETTERS",

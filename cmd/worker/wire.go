@@ -116,6 +116,9 @@ func (p *parts) open(ctx context.Context, s settings) (err error) {
 func (p *parts) measure(ctx context.Context) (model.Speed, error) {
 	begun := time.Now()
 	speed, err := p.classifier.Measure(ctx)
+	if ctx.Err() != nil {
+		return nil, nil // asked to stop: the worker does, in good order
+	}
 	if err != nil {
 		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: measure: %w", err)
 	}
