@@ -1,6 +1,5 @@
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 
 from flairstream_training import bundle, evaluate, golden, graph, session, weights
@@ -61,16 +60,31 @@ def test_a_row_of_padding_alone_is_a_number(trained, name):
         assert np.isfinite(value).all()
 
 
-@pytest.mark.parametrize("name", [bundle.FP32, bundle.INT8])
-def test_onnx_runtime_does_not_fuse_layer_norm(trained, name, tmp_path):
-    """Its fused kernel is slower, and no setting of the session should be needed to keep it out."""
-    options = ort.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    options.log_severity_level = 3
-    ort.InferenceSession(trained.graph(name), options, providers=["CPUExecutionProvider"])
-    operators = {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
-    assert "Softmax" in operators
-    assert not [operator for operator in operators if "Norm" in operator]
+@pytest.fixture(params=["mean", "cls"])
+def trained_weights(request, trained, monkeypatch):
+    monkeypatch.setattr(trained.classifier.embeddings, "cls_pooling", request.param)
+    return weights.extract(trained.classifier)
+
+
+def test_no_padding_goes_through_the_dense_layers(trained_weights):
+    """With "cls", no more than a row a text goes through the last layer."""
+    layers = ("layer0/wide", "layer1/attention/input", "layer1/wide")
+    model = graph.build(trained_weights, graph.Float32(), layers)
+    rows = [[101, 7, 102], [101, *range(200, 230), 102], [101, 102]]
+    got = session.open_session(model.SerializeToString()).run(layers, session.pad(rows, 64))
+    last = len(rows) if trained_weights.pooling == "cls" else sum(map(len, rows))
+    assert [len(value) for value in got] == [sum(map(len, rows)), sum(map(len, rows)), last]
+
+
+def test_each_text_keeps_its_tokens(trained_weights):
+    """Packed and laid out by text again, in batches of any order, also where a text's ids are among another's."""
+    run = session.open_session(graph.build(trained_weights, graph.Float32()).SerializeToString())
+    rows = [[101, *range(200, 200 + n), 102] for n in (1, 5, 6, 14, 30, 61, 126)]
+    alone = session.logits(run, rows)
+    assert len(np.unique(alone.round(4), axis=0)) == len(rows)
+    for order in ([6, 0, 3], [0, 6], [5, 4, 3, 2, 1, 0], [2, 2, 6, 2]):
+        (together,) = run.run(["logits"], session.pad([rows[i] for i in order]))
+        np.testing.assert_array_equal(together, alone[order])
 
 
 def test_graphs_are_valid_onnx(trained):

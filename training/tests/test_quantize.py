@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import siblings
 from flairstream_training import bundle, evaluate, golden, graph, quantize, session, weights
 from flairstream_training.weights import Dense
 
@@ -31,13 +32,10 @@ def test_neighbours_place_and_padding_change_nothing(trained, texts, name):
         np.testing.assert_allclose(session.probabilities(values), alone[batch], rtol=0, atol=1e-6)
 
 
-def test_stock_dynamic_int8_would_fail_that_test(trained, texts, tmp_path):
+def test_stock_dynamic_int8_would_fail_that_test(trained, texts):
     """Shows that the test above can see a scale that is taken from the batch."""
-    from onnxruntime.quantization import quantize_dynamic
-
-    (tmp_path / "fp32.onnx").write_bytes(trained.graph(bundle.FP32))
-    quantize_dynamic(tmp_path / "fp32.onnx", tmp_path / "dynamic.onnx")
-    run = session.open_session(str(tmp_path / "dynamic.onnx"))
+    traced = siblings.traced(weights.extract(trained.classifier), trained.classifier.embeddings.model.config)
+    run = session.open_session(siblings.stock(traced))
     alone = session.probabilities(session.logits(run, texts))
     together = session.probabilities(session.logits(run, texts, batch_size=8))
     assert np.abs(together - alone).max() > 1e-6
@@ -53,7 +51,7 @@ def test_weights_cannot_saturate(trained):
     model = onnx.load_from_string(trained.graph(bundle.INT8))
     constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
     dense = [constants[node.input[1]] for node in model.graph.node if node.op_type == "MatMulIntegerToFloat"]
-    assert len(dense) == 12  # six in each layer
+    assert len(dense) == 8  # four in each layer
     for weight in dense:
         pairs = 255 * weight.astype(int)
         assert np.abs(pairs).max() * 2 <= INT16.max

@@ -1,10 +1,12 @@
 """The whole classifier as one ONNX graph, written node by node.
 
 Written out, not traced, so that every operator is one whose result for a text does not depend on its neighbours in the
-batch or on the length it is padded to. LayerNorm is plain operators, its square a product: ONNX Runtime would fuse the
-usual form into a kernel that is slower on CPUs. Attention is that of BERT (https://arxiv.org/abs/1810.04805).
+batch or on the length it is padded to, and so that none but attention works on padding: a batch's tokens are packed,
+one after the other, and laid out by text for attention alone. Attention is BERT's (https://arxiv.org/abs/1810.04805).
+What each step saves is in docs/adr/0004-a-faster-graph.md.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +33,9 @@ class Graph:
 
     def ints(self, *values: int) -> str:
         return self.constant("ints_" + "_".join(map(str, values)), np.array(values, np.int64))
+
+    def int(self, value: int) -> str:
+        return self.constant(f"int_{value}", np.array(value, np.int64))
 
     def float(self, name: str, value: float) -> str:
         return self.constant(name, np.array(value, np.float32))
@@ -61,15 +66,41 @@ class Float32:
         return g.op("Gather", name, g.constant(f"{name}/table", table), ids)
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """Names of int64 values: where a batch's n tokens are, packed and by text."""
+
+    places: str  # [n] in the flat batch * sequence
+    positions: str  # [n] in the token's text
+    rows: str  # [batch, sequence] the packed token that stands there; at padding, any
+    sequence: str  # scalar, the padded length
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Names of what attention needs: rows, int64, of tables as wide as one head, and the bias."""
+
+    query_key_value: tuple[str, ...]  # [batch, heads, sequence] each, in a table of all three
+    back: str  # [n, heads] in a table [batch * heads * sequence]
+    bias: str  # [batch, 1, 1, sequence] float32: 0 where there is a token, the lowest number where there is padding
+    count: int
+
+
 def build(weights: Weights, arithmetic: Arithmetic, extra_outputs: tuple[str, ...] = ()) -> onnx.ModelProto:
     """Builds the graph: input_ids, attention_mask int64 [batch, sequence] to logits and embedding float32."""
     g = Graph()
     mask = g.op("Cast", "mask", "attention_mask", to=TensorProto.FLOAT)
-    x = _embed(g, weights, arithmetic)
-    bias = _attention_bias(g, mask)
-    for i, layer in enumerate(weights.layers):
-        x = _layer(g, f"layer{i}", x, bias, layer, weights, arithmetic)
-    _pool(g, x, mask, weights.pooling)
+    tokens = _pack(g)
+    heads = _heads(g, tokens, mask, weights.heads)
+    x = _embed(g, tokens, weights, arithmetic)
+    for i, layer in enumerate(weights.layers[:-1]):
+        x = _layer(g, f"layer{i}", x, heads, layer, weights, arithmetic)
+    name, last = f"layer{len(weights.layers) - 1}", weights.layers[-1]
+    if weights.pooling == "cls":
+        first = _first_token(g, name, x, tokens, heads, last, weights, arithmetic)
+        g.op("Identity", "embedding", first)
+    else:
+        _mean(g, _layer(g, name, x, heads, last, weights, arithmetic), tokens, mask)
     decoder = weights.decoder
     g.op(
         "Gemm",
@@ -81,66 +112,127 @@ def build(weights: Weights, arithmetic: Arithmetic, extra_outputs: tuple[str, ..
     return _model(g, len(decoder.bias), weights.hidden_size, extra_outputs)
 
 
-def _embed(g: Graph, weights: Weights, arithmetic: Arithmetic) -> str:
-    words = arithmetic.rows(g, "words", weights.words, "input_ids")
-    length = g.op("Gather", "length", g.op("Shape", "shape", "input_ids"), g.ints(1))
-    table = g.constant("positions/table", weights.positions)
-    positions = g.op("Slice", "positions", table, g.ints(0), length, g.ints(0))
-    return _norm(g, "embedded", g.op("Add", "embedded/sum", words, positions), weights.norm, weights.epsilon)
+def _pack(g: Graph) -> Tokens:
+    shape = g.op("Shape", "shape", "input_ids")
+    sequence = g.op("Gather", "sequence", shape, g.int(1))
+    flat = g.op("Reshape", "mask/flat", "attention_mask", g.ints(-1))
+    places = g.op("Squeeze", "tokens/places", g.op("NonZero", "tokens", flat), g.ints(0))
+    counted = g.op("CumSum", "tokens/counted", flat, g.int(0))  # a token's row is the number of tokens before it
+    row = g.op("Max", "tokens/row", g.op("Sub", "tokens/before", counted, g.int(1)), g.int(0))
+    return Tokens(
+        places=places,
+        positions=g.op("Mod", "tokens/positions", places, sequence),
+        rows=g.op("Reshape", "tokens/rows", row, shape),
+        sequence=sequence,
+    )
 
 
-def _attention_bias(g: Graph, mask: str) -> str:
-    """0 where there is a token, the lowest float32 where there is padding: [batch, 1, 1, sequence]."""
+def _embed(g: Graph, tokens: Tokens, weights: Weights, arithmetic: Arithmetic) -> str:
+    ids = g.op("Gather", "tokens/ids", g.op("Reshape", "ids/flat", "input_ids", g.ints(-1)), tokens.places)
+    words = arithmetic.rows(g, "words", weights.words, ids)
+    positions = g.op("Gather", "positions", g.constant("positions/table", weights.positions), tokens.positions)
+    return _norm(g, "embedded", words, positions, weights.norm, weights.epsilon)
+
+
+def _heads(g: Graph, tokens: Tokens, mask: str, count: int) -> Heads:
+    """Looking rows up takes the place of Transpose, and leaves padding out."""
+    text = g.op("Div", "heads/text", tokens.places, tokens.sequence)
+    size = g.op("Mul", "heads/text/size", tokens.sequence, g.int(count))
+    first = g.op("Add", "heads/first", g.op("Mul", "heads/text/start", text, size), tokens.positions)
+    steps = g.op("Mul", "heads/steps", tokens.sequence, g.constant("heads/numbers", np.arange(count)))
     padding = g.op("Sub", "padding", g.float("one", 1), mask)
     lowest = g.op("Mul", "padding/bias", padding, g.float("lowest", np.finfo(np.float32).min))
-    return g.op("Unsqueeze", "attention_bias", lowest, g.ints(1, 2))
+    return Heads(
+        query_key_value=_rows_of_heads(g, tokens, count, 3),
+        back=g.op("Add", "heads/back", g.op("Unsqueeze", "heads/first/column", first, g.ints(1)), steps),
+        bias=g.op("Unsqueeze", "attention_bias", lowest, g.ints(1, 2)),
+        count=count,
+    )
 
 
-def _layer(g: Graph, name: str, x: str, bias: str, layer: Layer, weights: Weights, arithmetic: Arithmetic) -> str:
-    context = _attention(g, f"{name}/attention", x, bias, layer, weights.heads, arithmetic)
+def _rows_of_heads(g: Graph, tokens: Tokens, count: int, parts: int) -> tuple[str, ...]:
+    """The rows of each part's heads [batch, heads, sequence]; a token has parts * count rows."""
+    name = f"heads/of{parts}"
+    token = g.op("Unsqueeze", f"{name}/token", tokens.rows, g.ints(1))
+    start = g.op("Mul", f"{name}/start", token, g.int(parts * count))
+    offsets = np.arange(parts * count).reshape(parts, 1, count, 1)
+    return tuple(
+        g.op("Add", f"{name}/{i}", start, g.constant(f"{name}/{i}/offset", offset)) for i, offset in enumerate(offsets)
+    )
+
+
+def context_name(layer: int) -> str:
+    """What attention gives in a layer, before its output layer: [n, hidden]."""
+    return f"layer{layer}/attention/context/flat"
+
+
+def _layer(g: Graph, name: str, x: str, heads: Heads, layer: Layer, weights: Weights, arithmetic: Arithmetic) -> str:
+    joined = arithmetic.dense(g, f"{name}/attention/input", x, _joined(layer.query, layer.key, layer.value))
+    table = g.op("Reshape", f"{name}/attention/table", joined, g.ints(-1, weights.hidden_size // heads.count))
+    query, key, value = (
+        g.op("Gather", f"{name}/attention/{part}", table, rows)
+        for part, rows in zip(("query", "key", "value"), heads.query_key_value, strict=True)
+    )
+    context = _attention(g, f"{name}/attention", query, key, value, heads.bias)
+    table = g.op("Reshape", f"{name}/attention/context/table", context, g.ints(-1, weights.hidden_size // heads.count))
+    packed = g.op("Gather", f"{name}/attention/context/packed", table, heads.back)
+    context = g.op("Reshape", f"{name}/attention/context/flat", packed, g.ints(0, -1))
+    return _after_attention(g, name, x, context, layer, weights, arithmetic)
+
+
+def _first_token(
+    g: Graph, name: str, x: str, tokens: Tokens, heads: Heads, layer: Layer, weights: Weights, arithmetic: Arithmetic
+) -> str:
+    """The last layer where a text's first token alone counts, [batch, hidden]: the others give key and value only."""
+    first = g.op("Gather", f"{name}/first", x, g.op("Gather", "first/row", tokens.rows, g.int(0), axis=1))
+    query = arithmetic.dense(g, f"{name}/attention/query/flat", first, layer.query)
+    query = g.op("Reshape", f"{name}/attention/query", query, g.ints(0, heads.count, 1, -1))
+    joined = arithmetic.dense(g, f"{name}/attention/input", x, _joined(layer.key, layer.value))
+    table = g.op("Reshape", f"{name}/attention/table", joined, g.ints(-1, weights.hidden_size // heads.count))
+    key, value = (
+        g.op("Gather", f"{name}/attention/{part}", table, rows)
+        for part, rows in zip(("key", "value"), _rows_of_heads(g, tokens, heads.count, 2), strict=True)
+    )
+    context = _attention(g, f"{name}/attention", query, key, value, heads.bias)
+    context = g.op("Reshape", f"{name}/attention/context/flat", context, g.ints(0, weights.hidden_size))
+    return _after_attention(g, name, first, context, layer, weights, arithmetic)
+
+
+def _joined(*layers: Dense) -> Dense:
+    """Several dense layers of one input as one: fewer and larger products."""
+    return Dense(np.concatenate([d.weight for d in layers], axis=1), np.concatenate([d.bias for d in layers]))
+
+
+def _attention(g: Graph, name: str, query: str, key: str, value: str, bias: str) -> str:
+    """[batch, heads, queries, width] from query, and key and value [batch, heads, sequence, width]."""
+    dot = g.op("FusedMatMul", f"{name}/dot", query, key, domain=MICROSOFT, transB=1)
+    shares = g.op("Softmax", f"{name}/shares", g.op("Add", f"{name}/scores", dot, bias), axis=-1)
+    return g.op("MatMul", f"{name}/context", shares, value)
+
+
+def _after_attention(
+    g: Graph, name: str, x: str, context: str, layer: Layer, weights: Weights, arithmetic: Arithmetic
+) -> str:
     attended = arithmetic.dense(g, f"{name}/attention/output", context, layer.attention_output)
-    total = g.op("Add", f"{name}/attended/sum", attended, x)
-    x = _norm(g, f"{name}/attended", total, layer.attention_norm, weights.epsilon)
+    x = _norm(g, f"{name}/attended", attended, x, layer.attention_norm, weights.epsilon)
     wide = g.op("Gelu", f"{name}/gelu", arithmetic.dense(g, f"{name}/wide", x, layer.wide))
     narrow = arithmetic.dense(g, f"{name}/narrow", wide, layer.narrow)
-    return _norm(g, f"{name}/out", g.op("Add", f"{name}/out/sum", narrow, x), layer.norm, weights.epsilon)
+    return _norm(g, f"{name}/out", narrow, x, layer.norm, weights.epsilon)
 
 
-def _attention(g: Graph, name: str, x: str, bias: str, layer: Layer, heads: int, arithmetic: Arithmetic) -> str:
-    def by_head(part: str, dense: Dense, axes: list[int]) -> str:
-        flat = arithmetic.dense(g, f"{name}/{part}", x, dense)
-        split = g.op("Reshape", f"{name}/{part}/split", flat, g.ints(0, 0, heads, -1))
-        return g.op("Transpose", f"{name}/{part}/heads", split, perm=axes)
-
-    query = by_head("query", layer.query, [0, 2, 1, 3])
-    key = by_head("key", layer.key, [0, 2, 3, 1])
-    value = by_head("value", layer.value, [0, 2, 1, 3])
-    scores = g.op("Add", f"{name}/scores", g.op("MatMul", f"{name}/dot", query, key), bias)
-    shares = g.op("Softmax", f"{name}/shares", scores, axis=-1)
-    context = g.op("MatMul", f"{name}/context", shares, value)
-    joined = g.op("Transpose", f"{name}/context/joined", context, perm=[0, 2, 1, 3])
-    return g.op("Reshape", f"{name}/context/flat", joined, g.ints(0, 0, -1))
+def _norm(g: Graph, name: str, x: str, skip: str, norm: Norm, epsilon: float) -> str:
+    """LayerNorm of x + skip."""
+    scale, shift = g.constant(f"{name}/scale", norm.scale), g.constant(f"{name}/shift", norm.shift)
+    return g.op("SkipLayerNormalization", name, x, skip, scale, shift, domain=MICROSOFT, epsilon=epsilon)
 
 
-def _norm(g: Graph, name: str, x: str, norm: Norm, epsilon: float) -> str:
-    mean = g.op("ReduceMean", f"{name}/mean", x, g.ints(-1), keepdims=1)
-    centred = g.op("Sub", f"{name}/centred", x, mean)
-    square = g.op("Mul", f"{name}/square", centred, centred)
-    variance = g.op("ReduceMean", f"{name}/variance", square, g.ints(-1), keepdims=1)
-    deviation = g.op("Sqrt", f"{name}/deviation", g.op("Add", f"{name}/safe", variance, g.float("epsilon", epsilon)))
-    unit = g.op("Div", f"{name}/unit", centred, deviation)
-    scaled = g.op("Mul", f"{name}/scaled", unit, g.constant(f"{name}/scale", norm.scale))
-    return g.op("Add", name, scaled, g.constant(f"{name}/shift", norm.shift))
-
-
-def _pool(g: Graph, x: str, mask: str, pooling: str) -> str:
-    if pooling == "cls":
-        return g.op("Gather", "embedding", x, g.constant("first", np.array(0, np.int64)), axis=1)
-    # A product with the mask, not ReduceSum: its order of summation does not change with the padding.
-    total = g.op("MatMul", "pool/total", g.op("Unsqueeze", "pool/mask", mask, g.ints(1)), x)
-    tokens = g.op("ReduceSum", "pool/tokens", mask, g.ints(1), keepdims=1)
-    tokens = g.op("Max", "pool/count", tokens, g.float("one", 1))  # a row of padding alone gives 0, not NaN
-    return g.op("Div", "embedding", g.op("Squeeze", "pool/sum", total, g.ints(1)), tokens)
+def _mean(g: Graph, x: str, tokens: Tokens, mask: str) -> None:
+    """The mean of a text's tokens, as a product with the mask: padding does not change its order of summation."""
+    by_text = g.op("Gather", "pool/texts", x, tokens.rows)
+    total = g.op("MatMul", "pool/total", g.op("Unsqueeze", "pool/mask", mask, g.ints(1)), by_text)
+    count = g.op("ReduceSum", "pool/tokens", mask, g.ints(1), keepdims=1)
+    count = g.op("Max", "pool/count", count, g.float("one", 1))  # a row of padding alone gives 0, not NaN
+    g.op("Div", "embedding", g.op("Squeeze", "pool/sum", total, g.ints(1)), count)
 
 
 def _model(g: Graph, labels: int, hidden_size: int, extra_outputs: tuple[str, ...]) -> onnx.ModelProto:

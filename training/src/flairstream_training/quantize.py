@@ -7,14 +7,14 @@ that reach much further than the others are narrowed before.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
 from . import session
-from .graph import MICROSOFT, Float32, Graph, build
+from .graph import MICROSOFT, Float32, Graph, build, context_name
 from .weights import Dense, Weights
 
 WEIGHT_LIMIT = 64
@@ -46,8 +46,22 @@ def calibrate(weights: Weights, texts: Iterable[Sequence[int]]) -> Ranges:
         feed = {"input_ids": np.array([ids], np.int64), "attention_mask": np.ones((1, len(ids)), np.int64)}
         for name, value in zip(names, run.run(names, feed), strict=True):
             low, high = ranges.get(name, (np.float32(0), np.float32(0)))
-            ranges[name] = np.minimum(low, value.min(axis=(0, 1))), np.maximum(high, value.max(axis=(0, 1)))
+            ranges[name] = np.minimum(low, value.min(axis=0)), np.maximum(high, value.max(axis=0))
     return ranges
+
+
+def narrow_contexts(weights: Weights, ranges: Ranges) -> tuple[Weights, Ranges]:
+    """Narrows what attention gives, a weighted mean of value's rows, in value's weights: that needs no kernel."""
+    layers, narrowed = [], dict(ranges)
+    for i, layer in enumerate(weights.layers):
+        low, high = ranges[context_name(i)]
+        n = narrow(low, high)
+        narrowed[context_name(i)] = low / n, high / n
+        value, output = layer.value, layer.attention_output
+        value = Dense(value.weight / n, value.bias / n)
+        output = Dense(output.weight * n[:, None], output.bias)
+        layers.append(replace(layer, value=value, attention_output=output))
+    return replace(weights, layers=layers), narrowed
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,9 @@ class Int8:
 
     def _quantized(self, g: Graph, x: str) -> _Activation:
         low, high = self._ranges[x]
-        narrowing = narrow(low, high)
-        narrowed = g.op("Mul", f"{x}/narrowed", x, g.constant(f"{x}/narrowing", 1 / narrowing))
+        narrowing, narrowed = narrow(low, high), x
+        if (narrowing != 1).any():
+            narrowed = g.op("Mul", f"{x}/narrowed", x, g.constant(f"{x}/narrowing", 1 / narrowing))
         lowest, highest = float((low / narrowing).min()), float((high / narrowing).max())
         step = (highest - lowest) / 255 or 1.0
         scale = g.float(f"{x}/uint8/scale", step)
@@ -125,4 +140,5 @@ def _scales(values: np.ndarray, axis: int, limit: int) -> np.ndarray:
 
 def int8(weights: Weights, texts: Iterable[Sequence[int]]) -> onnx.ModelProto:
     """The int8 graph, calibrated on the token ids of some held-out texts."""
-    return build(weights, Int8(calibrate(weights, texts)))
+    narrowed, ranges = narrow_contexts(weights, calibrate(weights, texts))
+    return build(narrowed, Int8(ranges))

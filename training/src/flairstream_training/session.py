@@ -20,10 +20,14 @@ def open_session(graph: bytes | str) -> ort.InferenceSession:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
+def padded(tokens: int) -> int:
+    """The length that a row of so many tokens is padded to."""
+    return -(-tokens // PAD_TO) * PAD_TO
+
+
 def pad(rows: Sequence[Sequence[int]], length: int = 0) -> dict[str, np.ndarray]:
     """The two inputs: zeros on the right up to the longest row (or length), rounded up to a multiple of 8."""
-    longest = max(length, *map(len, rows))
-    shape = (len(rows), -(-longest // PAD_TO) * PAD_TO)
+    shape = (len(rows), padded(max(length, *map(len, rows))))
     ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for i, row in enumerate(rows):
         ids[i, : len(row)] = row
