@@ -95,7 +95,7 @@ func New(texts queue.Source, predictions, deadLetters queue.Sink, c Classifier, 
 const (
 	receivers  = 2 // one waits for the broker while the other's texts are taken in
 	tokenizers = 2 // a huge text must not stop the short ones
-	publishers = 2 // publishes in flight hide the broker's round trip
+	publishers = 4 // publishes in flight hide the broker's round trip
 	settlers   = 1
 )
 
