@@ -43,12 +43,12 @@ func (s *Source) pull(ctx context.Context, limit int) ([]queue.Delivery, error) 
 	}
 	request := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"no_wait":true,"expires":%d,"idle_heartbeat":%d}`,
 		limit, pullBytes+nc.MaxPayload(), pullExpires, heartbeat)
-	reconnects := nc.Stats().Reconnects
+	reconnects, now := nc.Stats().Reconnects, time.Now()
 	if err := nc.PublishRequest(s.next, inbox, request); err != nil {
 		_ = sub.Unsubscribe()
 		return nil, err
 	}
-	p := pulled{source: s, messages: messages, limit: limit, reconnects: reconnects}
+	p := pulled{source: s, messages: messages, limit: limit, reconnects: reconnects, looked: now, sentAfter: now}
 	err = p.collect(ctx)
 	switch {
 	case errors.Is(err, errUnfinished):
@@ -76,6 +76,8 @@ type pulled struct {
 	limit      int
 	reconnects uint64
 	deliveries []queue.Delivery
+	looked     time.Time // when collect last looked around
+	sentAfter  time.Time // what is taken now was sent later than that
 }
 
 // collect returns when the request has ended, or with errUnfinished when there is no sense in waiting for it.
@@ -92,7 +94,11 @@ func (p *pulled) collect(ctx context.Context) error {
 				return err
 			}
 			last = time.Now()
-		case now := <-ticker.C:
+		case <-ticker.C:
+			now := time.Now()
+			if p.stoodStill(now) {
+				return errUnfinished
+			}
 			quiet := now.Sub(last)
 			lost := p.source.conn.nc.Stats().Reconnects != p.reconnects
 			if quiet > 2*heartbeat {
@@ -113,6 +119,17 @@ func (p *pulled) collect(ctx context.Context) error {
 	}
 }
 
+// stoodStill tells whether the process, or its machine, did not run for a while. What it then finds in its socket may have
+// been sent long before: the server's lease on it may be over, though ours seems to begin. So leases are counted from a time
+// at which all that was sent before had been taken in.
+func (p *pulled) stoodStill(now time.Time) bool {
+	if now.Sub(p.looked) > 2*look {
+		return true
+	}
+	p.sentAfter, p.looked = p.looked, now
+	return false
+}
+
 // take adds a message; an error ends the request.
 func (p *pulled) take(m *nats.Msg) error {
 	if !strings.HasPrefix(m.Reply, "$JS.ACK.") {
@@ -122,7 +139,7 @@ func (p *pulled) take(m *nats.Msg) error {
 	if err != nil {
 		return nil
 	}
-	d.LeaseUntil = p.source.leases.take(time.Now(), d.Origin.Handle)
+	d.LeaseUntil = p.source.leases.take(p.sentAfter, d.Origin.Handle)
 	p.deliveries = append(p.deliveries, d)
 	if len(p.deliveries) == p.limit {
 		return errAgain
