@@ -93,16 +93,6 @@ var corruptions = map[string]corruption{
 	"absolute path": {`"/etc/passwd" is not the path of a file in the bundle`, func(t *testing.T, dir string) {
 		addFile(t, dir, "/etc/passwd")
 	}},
-	"link out of the folder": {"config.json: ", func(t *testing.T, dir string) {
-		outside := filepath.Join(t.TempDir(), "outside.json")
-		path := filepath.Join(dir, model.ConfigFile)
-		if err := os.Rename(path, outside); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(outside, path); err != nil {
-			t.Fatal(err)
-		}
-	}},
 	"half a manifest": {model.ManifestFile, func(t *testing.T, dir string) {
 		path := filepath.Join(dir, model.ManifestFile)
 		content := readFile(t, path)
