@@ -209,7 +209,10 @@ func latencies(plan []time.Duration, meant, stored []time.Time, length time.Dura
 		part[min(p, parts-1)] = append(part[min(p, parts-1)], seconds)
 	}
 	r := LoadResult{Texts: len(whole)}
-	for _, seconds := range append([][]float64{whole}, part[:]...) {
+	for i, seconds := range append([][]float64{whole}, part[:]...) {
+		if i > 0 && len(seconds) == 0 {
+			continue // few texts: none arrived in this part
+		}
 		slices.Sort(seconds)
 		r.P50 = append(r.P50, quantile(seconds, 0.50))
 		r.P95 = append(r.P95, quantile(seconds, 0.95))

@@ -108,4 +108,8 @@ func TestLatencies(t *testing.T) {
 	if diff := cmp.Diff(want, r); diff != "" {
 		t.Errorf("latencies (-want +got):\n%s", diff)
 	}
+	few := latencies(plan[900:901], meant[900:901], stored[900:901], length)
+	if diff := cmp.Diff(Samples{1, 1}, few.P50); diff != "" || few.Texts != 1 {
+		t.Errorf("latencies of one text (-want +got):\n%s", diff)
+	}
 }
