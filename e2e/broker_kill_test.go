@@ -12,13 +12,14 @@ func TestKilledBroker(t *testing.T) {
 	b := startBroker(t, brokerOptions{})
 	s := newSystemAt(t, options{URL: b.url()})
 	workers := []*process{s.start(plan{}), s.start(plan{})}
-	fed := s.feed(b.url(), (n+1)*perRound)
+	texts := s.newFeeder(b.url())
 	for range n {
-		s.progress(random.IntN(perRound))
+		texts.feed(perRound)
+		s.progress(random.IntN(perRound / 2))
 		b.kill()
 		b.start()
 	}
-	fed.stored()
+	texts.stored()
 	s.drained()
 	s.stop(workers...)
 	s.check(expect{Pauses: true})

@@ -2,29 +2,28 @@ package e2e
 
 import (
 	"context"
-	"testing"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
 
 	"flairstream/producer"
 	"flairstream/queue"
 	"flairstream/queue/open"
 )
 
-// feed is a producer that publishes while brokers and links are broken.
-type feed struct {
-	t       *testing.T
-	rows    int
-	ended   chan error
-	summary producer.Summary
+// feeder is a producer that publishes while brokers and links are broken.
+type feeder struct {
+	s        *system
+	producer *producer.Producer
+	rows     int        // published and under way
+	ended    chan error // of each feed
+	feeds    int
 }
 
-// feed publishes texts as the producer command does, to brokers at a URL: the system's, or a proxy before them.
-func (s *system) feed(url string, rows int) *feed {
+// newFeeder connects to brokers at a URL: the system's, or a proxy before them.
+func (s *system) newFeeder(url string) *feeder {
 	s.t.Helper()
-	input, err := producer.File(writeRows(s.t, rows), "")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.announce(input)
 	transports := open.New(nil)
 	s.t.Cleanup(func() { transports.Close(context.Background()) })
 	sink, err := transports.Sink(s.t.Context(), placeAt(url, "TEXTS", s.options.Parameters), queue.Texts)
@@ -35,24 +34,40 @@ func (s *system) feed(url string, rows int) *feed {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	f := &feed{t: s.t, rows: rows, ended: make(chan error, 1)}
+	return &feeder{s: s, producer: p, ended: make(chan error, 1000)}
+}
+
+// feed publishes as many more texts as the producer command does, and does not wait for it: what the broker does not confirm
+// is sent again, under the same id.
+func (f *feeder) feed(rows int) {
+	f.s.t.Helper()
+	var lines strings.Builder
+	for _, text := range textsFrom(f.rows, rows) {
+		fmt.Fprintln(&lines, string(text.Text))
+	}
+	input := producer.Input{Name: "rows", Format: producer.Lines, Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(lines.String())), nil
+	}}
+	f.s.announce(input)
+	f.rows, f.feeds = f.rows+rows, f.feeds+1
 	go func() {
-		var err error
-		f.summary, err = p.Run(s.t.Context(), input)
+		summary, err := f.producer.Run(f.s.t.Context(), input)
+		if got := summary.Published + summary.Duplicates; got != rows {
+			err = errors.Join(err, fmt.Errorf("%d of %d texts are stored", got, rows))
+		}
 		f.ended <- err
 	}()
-	return f
 }
 
 // stored waits until the broker has confirmed every text.
-func (f *feed) stored() {
-	f.t.Helper()
-	if err := <-f.ended; err != nil {
-		f.t.Fatalf("the producer ended with %v", err)
+func (f *feeder) stored() {
+	f.s.t.Helper()
+	for range f.feeds {
+		if err := <-f.ended; err != nil {
+			f.s.t.Fatalf("the producer ended with %v", err)
+		}
 	}
-	if got := f.summary.Published + f.summary.Duplicates; got != f.rows {
-		f.t.Errorf("the producer stored %d texts, want %d: %+v", got, f.rows, f.summary)
-	}
+	f.feeds = 0
 }
 
 // progress waits until the workers have stored n more predictions.

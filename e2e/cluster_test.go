@@ -100,16 +100,17 @@ var clusterFaults = []struct {
 // The first faults are one of each kind, the others random.
 func TestClusterUnderFaults(t *testing.T) {
 	t.Parallel()
-	const perRound = 150
-	n := rounds(len(clusterFaults), 60)
+	const perRound = 300
+	n := rounds(len(clusterFaults), 40)
 	random := newRand(t)
 	c := startCluster(t)
 	s := newSystemAt(t, options{URL: c.url(), Parameters: "replicas=3", Lease: clusterLease})
 	workers := []*process{s.start(plan{}), s.start(plan{})}
-	fed := s.feed(c.url(), (n+1)*perRound)
+	texts := s.newFeeder(c.url())
 	order := random.Perm(len(clusterFaults))
 	for i := range n {
-		s.progress(random.IntN(perRound))
+		texts.feed(perRound)
+		s.progress(random.IntN(perRound / 3))
 		kind := random.IntN(len(clusterFaults))
 		if i < len(order) {
 			kind = order[i]
@@ -119,7 +120,7 @@ func TestClusterUnderFaults(t *testing.T) {
 		fault.inject(c, s, random)
 		c.whole()
 	}
-	fed.stored()
+	texts.stored()
 	s.drained()
 	s.stop(workers...)
 	s.check(expect{Pauses: true})

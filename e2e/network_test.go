@@ -70,11 +70,11 @@ func TestResets(t *testing.T) {
 	for _, w := range workers {
 		eventually(t, "the worker is ready", func() bool { return w.ready() == nil })
 	}
-	fed := s.feed(p.url(), rounds(300, 5000))
+	texts := s.newFeeder(p.url())
+	texts.feed(rounds(300, 5000))
 	p.spoil(linkFaults{resetWithin: 200_000, sliced: true})
 	p.cut()
-	s.drained()
-	fed.stored()
+	texts.stored()
 	s.drained()
 	s.stop(workers...)
 	s.check(expect{Pauses: true})

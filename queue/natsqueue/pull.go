@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func (s *Source) pull(ctx context.Context, limit int) ([]queue.Delivery, error) 
 		_ = sub.Unsubscribe()
 		return nil, err
 	}
-	p := pulled{source: s, messages: messages, limit: limit, reconnects: reconnects, looked: now, sentAfter: now}
+	p := pulled{source: s, messages: messages, limit: limit, clustered: nc.ConnectedClusterName() != "", reconnects: reconnects, looked: now, sentAfter: now}
 	err = p.collect(ctx)
 	switch {
 	case errors.Is(err, errUnfinished):
@@ -74,6 +75,7 @@ type pulled struct {
 	source     *Source
 	messages   chan *nats.Msg
 	limit      int
+	clustered  bool
 	reconnects uint64
 	deliveries []queue.Delivery
 	looked     time.Time // when collect last looked around
@@ -90,6 +92,9 @@ func (p *pulled) collect(ctx context.Context) error {
 		case m := <-p.messages:
 			err := p.take(m)
 			p.source.answered(err)
+			if errors.Is(err, errAgain) && p.clustered {
+				p.late(m)
+			}
 			if err != nil {
 				return err
 			}
@@ -115,6 +120,31 @@ func (p *pulled) collect(ctx context.Context) error {
 			return errUnfinished
 		case <-p.source.closed:
 			return errUnfinished
+		}
+	}
+}
+
+// lateness is how far apart the last messages of a request may come.
+const lateness = 50 * time.Millisecond
+
+// late takes what comes after the end of a request. A replicated consumer tells the end at once, and sends each message only
+// when a majority of its servers knows of it. Most ends say how many messages were not sent; after "no messages", which does
+// not, at least one is under way.
+func (p *pulled) late(end *nats.Msg) {
+	sent, known := p.limit, false
+	if unsent, err := strconv.Atoi(end.Header.Get("Nats-Pending-Messages")); err == nil {
+		sent, known = p.limit-unsent, true
+	}
+	for len(p.deliveries) < sent {
+		patience := silence
+		if !known && len(p.deliveries) > 0 {
+			patience = lateness
+		}
+		select {
+		case m := <-p.messages:
+			_ = p.take(m)
+		case <-time.After(patience):
+			return
 		}
 	}
 }
@@ -184,7 +214,7 @@ func status(m *nats.Msg) error {
 		switch description := m.Header.Get("Description"); {
 		case description == "Consumer Deleted":
 			return errGone
-		case description == "Message Size Exceeds MaxBytes": // the pull is full
+		case description == "Message Size Exceeds MaxBytes", description == "Batch Completed": // the pull is full
 			return errAgain
 		case strings.HasPrefix(description, "Exceeded MaxRequest"):
 			return fmt.Errorf("%w: %s", errRefused, description)
