@@ -14,6 +14,8 @@ type credit struct {
 	metrics *metrics
 	changed chan struct{} // has a token while a receiver may find credit
 
+	fewTexts, fewTokens int // less credit than that is not worth asking the broker for
+
 	mu      sync.Mutex
 	texts   int // that may still be received
 	bytes   int // that may still be held
@@ -22,8 +24,15 @@ type credit struct {
 }
 
 func newCredit(texts, tokens int, m *metrics) *credit {
-	return &credit{metrics: m, changed: make(chan struct{}, 1), texts: texts, bytes: maxHeldBytes, tokens: tokens, perText: 1}
+	return &credit{
+		metrics: m, changed: make(chan struct{}, 1), fewTexts: max(1, texts/worthwhile), fewTokens: max(1, tokens/worthwhile),
+		texts: texts, bytes: maxHeldBytes, tokens: tokens, perText: 1,
+	}
 }
+
+// worthwhile is the part of all credit that must be free before more is received: each batch that goes into the model frees
+// some, and a receive for every batch costs the broker more than the texts do.
+const worthwhile = 8
 
 // take waits until texts may be received and reserves up to limit of them. It returns 0 when ctx ends.
 func (c *credit) take(ctx context.Context, limit int) int {
@@ -53,7 +62,7 @@ func (c *credit) tryTake(limit int) int {
 	return n
 }
 
-func (c *credit) open() bool { return c.texts > 0 && c.bytes > 0 && c.tokens > 0 }
+func (c *credit) open() bool { return c.texts >= c.fewTexts && c.bytes > 0 && c.tokens >= c.fewTokens }
 
 func (c *credit) signal() {
 	select {

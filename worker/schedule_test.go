@@ -155,12 +155,16 @@ func TestCredit(t *testing.T) {
 	if got := c.take(over, 60); got != 0 {
 		t.Errorf("took %d of none", got)
 	}
-	long := []*item{{charge: 500}, {charge: 400}}
+	long := []*item{{charge: 500}, {charge: 350}}
 	c.received(100, long)
 	if got := c.take(over, 60); got != 1 {
-		t.Errorf("took %d with 100 tokens left and texts of 450, want 1", got)
+		t.Errorf("took %d with 150 tokens left and texts of 425, want 1", got)
 	}
-	c.received(1, nil)
+	short := &item{charge: 50}
+	c.received(1, one(short))
+	if got := c.take(over, 60); got != 0 {
+		t.Errorf("took %d with a tenth of the tokens left, want none until an eighth is free", got)
+	}
 	c.begun(long)
 	huge := &item{}
 	huge.delivery.Body = make([]byte, maxHeldBytes/2)
@@ -169,7 +173,7 @@ func TestCredit(t *testing.T) {
 	if got := c.take(over, 60); got != 0 {
 		t.Errorf("took %d while all bytes are held", got)
 	}
-	c.settled(append(long, huge))
+	c.settled(append(long, short, huge))
 	if c.texts != 101 || c.tokens != 1000 || c.bytes != maxHeldBytes {
 		t.Errorf("%d texts, %d tokens and %d bytes are free after all is settled", c.texts, c.tokens, c.bytes)
 	}
