@@ -8,8 +8,10 @@ core, without the cleaning that flairstream's does besides. flairstream's figure
 """
 
 import argparse
+import itertools
 import json
 import os
+import random
 import subprocess
 import threading
 import time
@@ -41,18 +43,14 @@ def batches(ids: list[list[int]], texts: int, tokens: int) -> list[Batch]:
 
 
 def run_all(run: ort.InferenceSession, work: Sequence[Batch], seconds: float) -> float:
-    """Texts a second over all cores, the batches taken in turn, the longest first, as often as fit into the time."""
-    left, lock, done = list(work), threading.Lock(), 0
+    """Texts a second over all cores, the batches in random order, again and again until the time is over."""
+    order, lock, done = itertools.cycle(random.Random(1).sample(work, len(work))), threading.Lock(), 0
 
     def take() -> None:
-        nonlocal done, left
-        while True:
+        nonlocal done
+        while time.perf_counter() < end:
             with lock:
-                if not left:
-                    if time.perf_counter() >= end:
-                        return
-                    left = list(work)
-                batch = left.pop()
+                batch = next(order)
             run.run(["logits", "embedding"], batch)
             with lock:
                 done += len(batch["input_ids"])
@@ -68,18 +66,10 @@ def run_all(run: ort.InferenceSession, work: Sequence[Batch], seconds: float) ->
 
 
 def best_batches(run: ort.InferenceSession, ids: list[list[int]], seconds: float) -> list[Batch]:
-    """Those of the budget that did most texts a second on every so many-th batch."""
-    every = {len(found): found for found in (batches(ids, *budget) for budget in reversed(BUDGETS))}
-    speeds = {}
-    for count, found in every.items():
-        some = found[:: max(1, count // 64)]
-        speeds[count] = run_all(run, some, 0) and run_all(run, some, seconds / len(every)) * _density(found, some)
-    return every[max(speeds, key=speeds.get)]
-
-
-def _density(found: Sequence[Batch], some: Sequence[Batch]) -> float:
-    """Mean texts a batch in all of them over that in some."""
-    return np.mean([len(b["input_ids"]) for b in found]) / np.mean([len(b["input_ids"]) for b in some])
+    """Those of the budget that did most texts a second."""
+    every = {len(found): found for found in (batches(ids, *budget) for budget in BUDGETS)}
+    run_all(run, every[max(every)], 1)  # warms up
+    return max(every.values(), key=lambda found: run_all(run, found, seconds / len(every)))
 
 
 def tokenize_all(encoder, texts: list[str], seconds: float) -> float:
@@ -120,7 +110,7 @@ def main() -> None:
     run = session.open_session(str(args.bundle / manifest["graph"]))
     encoder = tokenizer.load((args.bundle / "tokenizer.json").read_text(encoding="utf-8"))
     texts = texts_of(args.texts)
-    work = best_batches(run, evaluate.token_ids(encoder, texts, manifest["max_tokens"]), args.seconds)
+    work = best_batches(run, evaluate.token_ids(encoder, texts, manifest["max_tokens"]), 3 * args.seconds)
     ours, theirs = [], []
     for _ in range(args.rounds):
         ours.append(flairstream(args.flairstream, args.bundle, args.texts, args.seconds))
