@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"flairstream/internal/machine"
@@ -69,8 +68,12 @@ func (d *diagnosis) advise(m machine.Machine) []string {
 		advice = append(advice, fmt.Sprintf("This container's limit of %s is too low: the worker may be killed for it.", mebibytes(m.MemoryLimit)))
 	}
 	if whole := math.Trunc(m.Quota); m.Quota != whole {
-		advice = append(advice, fmt.Sprintf("The quota of %.4g cores is no whole number: the slots stand still for a part of each period; prefer %.0f or %.0f.",
-			m.Quota, max(whole, 1), whole+1))
+		prefer := fmt.Sprintf("%.0f or %.0f", whole, whole+1)
+		if whole == 0 {
+			prefer = "1"
+		}
+		advice = append(advice, fmt.Sprintf("The quota of %.4g cores is no whole number: the slots stand still for a part of each period; prefer %s.",
+			m.Quota, prefer))
 	}
 	if text := int8Advice(runtime.GOARCH, m.Flags); strings.Contains(d.Graph, "int8") && text != "" {
 		advice = append(advice, text)
@@ -96,16 +99,4 @@ func int8Advice(arch string, flags []string) string {
 		return "The processor has no int8 dot product: an fp32 graph may be as fast. Prefer another machine."
 	}
 	return ""
-}
-
-// peakMemory is the most memory that this process had resident, in bytes: https://man7.org/linux/man-pages/man2/getrusage.2.html.
-func peakMemory() int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	if runtime.GOOS == "darwin" { // which counts bytes
-		return int64(usage.Maxrss)
-	}
-	return int64(usage.Maxrss) << 10
 }

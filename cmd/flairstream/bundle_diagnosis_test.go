@@ -56,6 +56,15 @@ func TestAdviceIsGivenWhereItHelps(t *testing.T) {
 	}
 }
 
+func TestAdviceOnTheQuota(t *testing.T) {
+	for quota, want := range map[float64]string{0.5: "prefer 1.", 1.5: "prefer 1 or 2.", 2.25: "prefer 2 or 3."} {
+		advice := strings.Join((&diagnosis{}).advise(machine.Machine{Quota: quota}), "\n")
+		if !strings.Contains(advice, want) {
+			t.Errorf("a quota of %v cores: %q, want %q", quota, advice, want)
+		}
+	}
+}
+
 func TestInt8Advice(t *testing.T) {
 	for _, test := range []struct{ arch, flags, want string }{
 		{"amd64", "avx2 avx512_vnni", "VNNI): the int8 graph runs at its best"},

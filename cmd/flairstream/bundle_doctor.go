@@ -124,7 +124,7 @@ func examine(ctx context.Context, progress io.Writer, dir, library string) (*dia
 	if err := d.time(ctx, progress, c); err != nil {
 		return nil, err
 	}
-	d.PeakMemory = peakMemory()
+	d.PeakMemory = machine.PeakMemory()
 	d.ContainerMemory = containerMemory(d.PeakMemory)
 	d.Advice = d.advise(m)
 	return d, nil

@@ -55,8 +55,7 @@ func describe(root string) Machine {
 			m.Flags = append(m.Flags, name)
 		}
 	}
-	kilobytes, _, _ := strings.Cut(fields(read(root, "proc/meminfo"))["MemTotal"], " ")
-	m.Memory = number(kilobytes) << 10
+	m.Memory = kilobytes(root, "proc/meminfo", "MemTotal")
 	m.limits(root)
 	return m
 }
@@ -113,6 +112,12 @@ func fields(data []byte) map[string]string {
 		}
 	}
 	return found
+}
+
+// kilobytes reads a field like "MemTotal: 1024 kB", in bytes; 0 where there is none.
+func kilobytes(root, file, field string) int64 {
+	n, _, _ := strings.Cut(fields(read(root, file))[field], " ")
+	return number(n) << 10
 }
 
 func read(parts ...string) []byte {

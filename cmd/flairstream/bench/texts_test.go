@@ -95,11 +95,9 @@ func TestBatches(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	if got := peak([]byte("Name:\tx\nVmPeak:\t  900 kB\nVmHWM:\t   123 kB\nVmRSS:\t 100 kB\n")); got != 123<<10 {
-		t.Errorf("peak = %d, want %d", got, 123<<10)
-	}
-	if got := busy("cpu  50 25 25 1000 2000 15 10 50 7\ncpu0 1 1 1 1\n"); got != 1.75 {
-		t.Errorf("busy = %v s, want 1.75: without idle, iowait and guests", got)
+	stat := "cpu  50 25 25 1000 2000 15 10 50 7\ncpu0 1 1 1 1\ncpu1 1 1 1 1\ncpu3 1 1 1 1\nintr 5 5\n"
+	if seconds, cores := busy(stat); seconds != 1.75 || cores != 3 {
+		t.Errorf("busy = %v s of %d cores, want 1.75, without idle, iowait and guests, of 3", seconds, cores)
 	}
 	if u, err := used(); err != nil || u.CPU <= 0 || u.PeakRSS < 1<<20 {
 		t.Errorf("used = %+v, %v; want some CPU time and memory", u, err)

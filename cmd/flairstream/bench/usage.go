@@ -1,14 +1,13 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"flairstream/internal/machine"
 )
 
 // usage is what a process has used so far.
@@ -23,13 +22,20 @@ type others struct {
 	from         time.Time
 }
 
-func watchOthers() others { return others{systemCPU(), ourCPU(), time.Now()} }
+func watchOthers() others {
+	system, _ := systemCPU()
+	return others{system, ourCPU(), time.Now()}
+}
 
 // share is the part of all cores' time that was not ours and not idle. It holds once our processes have ended; 0 where the
 // system does not tell.
 func (o others) share() float64 {
-	all := time.Since(o.from).Seconds() * float64(runtime.NumCPU())
-	busy, ours := systemCPU()-o.system, ourCPU()-o.ours
+	system, cores := systemCPU()
+	if cores == 0 {
+		return 0
+	}
+	all := time.Since(o.from).Seconds() * float64(cores)
+	busy, ours := system-o.system, ourCPU()-o.ours
 	return min(max(busy-ours, 0)/all, 1)
 }
 
@@ -45,26 +51,32 @@ func ourCPU() float64 {
 	return sum
 }
 
-// systemCPU reads how long the cores were not idle: the first line of /proc/stat, in hundredths of a second. The time that
-// a hypervisor gave to other machines is among it (https://man7.org/linux/man-pages/man5/proc_stat.5.html).
-func systemCPU() float64 {
+// systemCPU reads for how many seconds the cores were not idle, all together, and how many cores that counts: those of the
+// system, of which this process may be allowed only some.
+func systemCPU() (seconds float64, cores int) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	return busy(string(stat))
 }
 
-func busy(stat string) float64 {
-	line, _, _ := strings.Cut(stat, "\n")
-	var sum float64
+// busy reads /proc/stat: a line for all cores, in hundredths of a second, and then one a core. The time that a hypervisor
+// gave to other machines is among it (https://man7.org/linux/man-pages/man5/proc_stat.5.html).
+func busy(stat string) (seconds float64, cores int) {
+	line, rest, _ := strings.Cut(stat, "\n")
 	for i, field := range strings.Fields(line) {
 		// After "cpu": user, nice, system, idle, iowait, irq, softirq, steal; the guests' time is in user's.
 		if hundredths, err := strconv.ParseFloat(field, 64); err == nil && i != 4 && i != 5 && i <= 8 {
-			sum += hundredths / 100
+			seconds += hundredths / 100
 		}
 	}
-	return sum
+	for line := range strings.Lines(rest) {
+		if strings.HasPrefix(line, "cpu") {
+			cores++
+		}
+	}
+	return seconds, cores
 }
 
 // used asks the system about this process.
@@ -73,29 +85,5 @@ func used() (usage, error) {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
 		return usage{}, err
 	}
-	u := usage{CPU: float64(r.Utime.Nano()+r.Stime.Nano()) / 1e9}
-	if runtime.GOOS == "darwin" {
-		u.PeakRSS = r.Maxrss
-		return u, nil
-	}
-	// Not Maxrss: Linux lets a process begin with that of the one that started it.
-	status, err := os.ReadFile("/proc/self/status")
-	u.PeakRSS = peak(status)
-	return u, err
-}
-
-// peak reads VmHWM: https://docs.kernel.org/filesystems/proc.html.
-func peak(status []byte) int64 {
-	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
-		value, ok := strings.CutPrefix(lines.Text(), "VmHWM:")
-		if !ok {
-			continue
-		}
-		kilobytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(value, "kB")), 10, 64)
-		if err != nil {
-			return 0
-		}
-		return kilobytes << 10
-	}
-	return 0
+	return usage{CPU: float64(r.Utime.Nano()+r.Stime.Nano()) / 1e9, PeakRSS: machine.PeakMemory()}, nil
 }
