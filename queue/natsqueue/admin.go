@@ -40,7 +40,7 @@ func (a *Admin) Create(ctx context.Context, plan queue.Plan) error {
 	if err != nil {
 		return wrap(p, err)
 	}
-	_, err = js.KeyValue(ctx, startsBucket(p))
+	_, err = js.KeyValue(ctx, StartsBucket(p))
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		_, err = js.CreateKeyValue(ctx, plannedStarts(p))
 	}
@@ -94,9 +94,9 @@ func (c *Conn) checkConsumer(ctx context.Context, p Place, plan queue.Plan) ([]q
 	default:
 		ds = append(ds, compareConsumer(p, plan, consumer.CachedInfo().Config)...)
 	}
-	_, err = c.js.KeyValue(ctx, startsBucket(p))
+	_, err = c.js.KeyValue(ctx, StartsBucket(p))
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return append(ds, absent("bucket "+startsBucket(p))), nil
+		return append(ds, absent("bucket "+StartsBucket(p))), nil
 	}
 	return ds, wrap(p, err)
 }

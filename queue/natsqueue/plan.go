@@ -70,11 +70,12 @@ func plannedConsumer(p Place, plan queue.Plan) jetstream.ConsumerConfig {
 	return c
 }
 
-func startsBucket(p Place) string { return "flairstream-starts-" + p.Stream + "-" + p.Consumer }
+// StartsBucket names the key-value bucket in which the workers at a place of texts note what they began.
+func StartsBucket(p Place) string { return "flairstream-starts-" + p.Stream + "-" + p.Consumer }
 
 func plannedStarts(p Place) jetstream.KeyValueConfig {
 	return jetstream.KeyValueConfig{
-		Bucket: startsBucket(p), Description: "Texts whose classification was begun and never ended",
+		Bucket: StartsBucket(p), Description: "Texts whose classification was begun and never ended",
 		History: 1, TTL: startsTTL, Storage: jetstream.FileStorage, Replicas: max(p.Replicas, 1),
 	}
 }

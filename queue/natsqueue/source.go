@@ -45,7 +45,7 @@ func (c *Conn) Source(ctx context.Context, p Place) (*Source, error) {
 	if err != nil {
 		return nil, explain(p, err)
 	}
-	starts, err := c.js.KeyValue(ctx, startsBucket(p))
+	starts, err := c.js.KeyValue(ctx, StartsBucket(p))
 	if err != nil {
 		return nil, explain(p, err)
 	}

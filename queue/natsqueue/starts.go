@@ -23,7 +23,7 @@ func (s *Source) Begin(ctx context.Context, d queue.Delivery) (int, error) {
 		case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch):
 			continue // a concurrent start was recorded: read again
 		}
-		return 0, fmt.Errorf("bucket %s: %w", startsBucket(s.place), err)
+		return 0, fmt.Errorf("bucket %s: %w", StartsBucket(s.place), err)
 	}
 }
 
@@ -54,7 +54,7 @@ func (s *Source) End(ctx context.Context, d queue.Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	if err := s.starts.Purge(ctx, startKey(d)); err != nil {
-		return fmt.Errorf("bucket %s: %w", startsBucket(s.place), err)
+		return fmt.Errorf("bucket %s: %w", StartsBucket(s.place), err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"flairstream/queue"
+	"flairstream/queue/natsqueue"
 	"flairstream/queue/open"
 )
 
@@ -106,8 +107,9 @@ func (b *broker) remove(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	starts := "flairstream-starts-" + b.stream(queue.Texts) + "-worker"
-	if err := b.js.DeleteKeyValue(ctx, starts); !errors.Is(err, jetstream.ErrBucketNotFound) {
+	texts, err := natsqueue.ParsePlace(b.place(queue.Texts))
+	errs = append(errs, err)
+	if err := b.js.DeleteKeyValue(ctx, natsqueue.StartsBucket(texts)); !errors.Is(err, jetstream.ErrBucketNotFound) {
 		errs = append(errs, err)
 	}
 	b.stored = false

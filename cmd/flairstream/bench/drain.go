@@ -79,7 +79,7 @@ func (b *bench) throughput(ctx context.Context) error {
 		}
 		fastest = max(fastest, speed)
 	}
-	texts := b.texts.take(int(fastest * b.o.round().Seconds()))
+	texts := b.texts.take(int(1.1 * fastest * b.o.round().Seconds())) // the sweep is a guess, and no round may be too short
 	for round := range rounds {
 		for _, c := range b.bundles {
 			if err := b.throughputRound(ctx, c, round, texts); err != nil {

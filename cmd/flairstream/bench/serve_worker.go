@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ type workerProcess struct {
 
 	transports *open.Transports // those of the work, nil where there is none
 	stop       context.CancelFunc
-	ran        chan error
+	ran        <-chan error // how the work ended, then closed
 }
 
 func (s served) worker() (err error) {
@@ -81,8 +82,9 @@ func (w *workerProcess) open(ctx context.Context, m modelRequest) error {
 		return err
 	}
 	if m.Nothing {
-		w.model = &timed{Classifier: newNothing(bundle)}
-		return nil
+		n, err := newNothing(bundle)
+		w.model = &timed{Classifier: n}
+		return err
 	}
 	c, err := classifier.Open(bundle, classifier.Options{Library: m.Library, Slots: w.slots, Unproved: m.Unproved})
 	if err != nil {
@@ -118,18 +120,26 @@ func (w *workerProcess) work(ctx context.Context, p places) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	begun := time.Now()
+	w.begin(ctx, one.Run)
+	return reply{Begun: begun, Budgets: one.Budgets()}, nil
+}
+
+var errStopped = errors.New("it stopped by itself")
+
+// begin runs a worker until rest; how it ended is in ran.
+func (w *workerProcess) begin(ctx context.Context, run func(context.Context) error) {
 	ctx, w.stop = context.WithCancel(ctx)
 	ran := make(chan error, 1)
 	w.ran = ran
-	begun := time.Now()
 	go func() {
-		err := one.Run(ctx)
+		defer close(ran) // rest waits for it, even where the error has been taken
+		err := run(ctx)
 		if err == nil && ctx.Err() == nil {
-			err = errors.New("the worker stopped by itself")
+			err = errStopped
 		}
 		ran <- err
 	}()
-	return reply{Begun: begun, Budgets: one.Budgets()}, nil
 }
 
 // rest stops the worker in good order.
@@ -188,23 +198,31 @@ func (t *timed) take() []float64 {
 	return taken
 }
 
-// nothing is a model that does nothing. Its predictions are as long as those of the real one.
+// nothing is a model that does nothing. Its predictions are as long as the real one's: it gives each text the probabilities
+// of a golden text, with all their digits.
 type nothing struct {
 	info           model.Info
 	tokens         model.Tokens
 	classification model.Classification
 }
 
-func newNothing(b *model.Bundle) *nothing {
-	labels := b.Manifest.Labels
-	scores := make([]float32, len(labels))
-	for i := range scores {
-		scores[i] = 1 / float32(len(scores))
+func newNothing(b *model.Bundle) (*nothing, error) {
+	golden, err := b.Golden()
+	if err != nil {
+		return nil, err
+	}
+	row := slices.IndexFunc(golden, func(g model.Golden) bool { return len(g.Graph) > 0 })
+	if row < 0 {
+		return nil, fmt.Errorf("%s: no text has tokens", b.Path(model.GoldenFile))
+	}
+	scores := make([]float32, len(golden[row].Graph))
+	for i, probability := range golden[row].Graph {
+		scores[i] = float32(probability)
 	}
 	return &nothing{
 		info: b.Info(), tokens: model.Tokens{IDs: []int32{0}},
-		classification: model.Classification{Labels: []model.Label{{Name: labels[0], Score: scores[0]}}, Scores: scores},
-	}
+		classification: model.Classification{Labels: b.Manifest.Choose(scores), Scores: scores},
+	}, nil
 }
 
 // Tokenize gives one token, whatever the text.
