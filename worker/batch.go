@@ -23,8 +23,12 @@ const (
 var fills = map[fill]string{fillFull: "full", fillIdle: "idle", fillAlone: "alone"}
 
 // maxWaste is the share of its row that a text of a neighbouring length may leave empty, or make others leave empty. Above
-// it, it is cheaper to run it by itself.
-const maxWaste = 0.2
+// it, it is cheaper to run it by itself; but not where all are at most shortTokens long: padding goes through attention alone,
+// which is little of a short text's work.
+const (
+	maxWaste    = 0.2
+	shortTokens = 32
+)
 
 // buckets hold the texts that wait for a slot, by length, oldest first in each.
 type buckets struct {
@@ -96,8 +100,9 @@ func (b *buckets) take(seed int) batch {
 			if n == 1 {
 				shortest = own
 			}
-			tooMuch := n > b.maxTexts || n*longest > b.maxTokens || float64(min(shortest, own)) < (1-waste)*float64(longest)
-			if n > 1 && tooMuch {
+			tooMuch := n > b.maxTexts || n*longest > b.maxTokens
+			wasteful := longest > shortTokens && float64(min(shortest, own)) < (1-waste)*float64(longest)
+			if n > 1 && (tooMuch || wasteful) {
 				break
 			}
 			it := q.pop()

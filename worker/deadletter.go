@@ -14,7 +14,7 @@ const refusedAgainAfter = time.Minute
 // publishDeadLetters stores the dead letters. Their texts stay in the queue until then.
 func (w *Worker) publishDeadLetters(l lifetimes) {
 	o := &outlet{
-		w: w, l: l, kind: sinkDeadLetters, sink: w.deadLetters, in: w.givenUp, absent: deadLettersUnstored,
+		w: w, l: l, turn: make(chan struct{}, 1), kind: sinkDeadLetters, sink: w.deadLetters, in: w.givenUp, absent: deadLettersUnstored,
 		encode: func(it *item) (queue.Message, error) { return w.encodeDeadLetter(it, time.Now()), nil },
 		stored: func(it *item, _ queue.Receipt) {
 			it.end = deadLetter

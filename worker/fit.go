@@ -16,7 +16,7 @@ type Budgets struct {
 
 // Where nothing is measured, and where it makes no clear difference.
 const (
-	defaultBatchTexts    = 8
+	defaultBatchTexts    = 32
 	defaultBatchTokens   = 512
 	defaultLookAheadSlot = 8192 // tokens a slot
 )
@@ -35,21 +35,21 @@ const (
 func Fit(speed model.Speed, slots int) Budgets {
 	return Budgets{
 		Slots:           slots,
-		BatchTexts:      best(speed, 16, defaultBatchTexts, 16, 32),
+		BatchTexts:      best(speed, 16, defaultBatchTexts, 16, 8),
 		BatchTokens:     64 * best(speed, 64, defaultBatchTokens/64, 4, 16),
 		LookAheadTokens: slots * lookAheadTokens(speed),
 	}
 }
 
-// best is the number of texts of so many tokens that takes the least time for each; the first one unless another is
-// clearly better.
+// best is the number of texts of so many tokens that takes the least time for each: the first one, unless it was not
+// measured or another is clearly better.
 func best(speed model.Speed, tokens, first int, others ...int) int {
 	found := first
 	timing, ok := speed.Of(first, tokens)
 	for _, texts := range others {
 		other, measured := speed.Of(texts, tokens)
-		if ok && measured && float64(other.PerToken()) < clearly*float64(timing.PerToken()) {
-			found, timing = texts, other
+		if measured && (!ok || float64(other.PerToken()) < clearly*float64(timing.PerToken())) {
+			found, timing, ok = texts, other, true
 		}
 	}
 	return found

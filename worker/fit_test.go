@@ -19,11 +19,11 @@ func TestFit(t *testing.T) {
 		speed model.Speed
 		want  Budgets
 	}{
-		{"nothing measured", nil, Budgets{2, 8, 512, 16384}},
+		{"nothing measured", nil, Budgets{2, 32, 512, 16384}},
 		{
 			"no clear difference",
 			model.Speed{timing(8, 16, 100*us), timing(16, 16, 95*us), timing(32, 16, 91*us), timing(4, 64, 91*us), timing(8, 64, 100*us)},
-			Budgets{2, 8, 512, 2 * 16483},
+			Budgets{2, 32, 512, 2 * 16483},
 		},
 		{
 			"large batches are faster",

@@ -36,7 +36,7 @@ type Options struct {
 	// LookAheadTokens bounds the tokens that wait for a slot. A deeper look-ahead makes batches of like length easier to find,
 	// and holds texts that another worker could take. Default: what the slots do in 1.5 s; 8,192 a slot without a Speed.
 	LookAheadTokens int
-	// BatchTexts is how many texts a batch has at most. Default: 8, unless Speed tells that larger ones are clearly faster.
+	// BatchTexts is how many texts a batch has at most. Default: 32, unless Speed tells that smaller ones are clearly faster.
 	BatchTexts int
 	// BatchTokens bounds a batch of several texts: their number times the longest one, padding included. Default: 512, unless
 	// Speed tells that smaller or larger ones are clearly faster.

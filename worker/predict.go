@@ -12,7 +12,7 @@ import (
 // publishPredictions stores the predictions.
 func (w *Worker) publishPredictions(l lifetimes) {
 	o := &outlet{
-		w: w, l: l, kind: sinkPredictions, sink: w.predictions, in: w.predicted, absent: predictionsUnstored,
+		w: w, l: l, turn: w.gathering, kind: sinkPredictions, sink: w.predictions, in: w.predicted, absent: predictionsUnstored,
 		encode: w.encodePrediction,
 		stored: w.predictionStored,
 		refused: func(it *item, err error) {

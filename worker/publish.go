@@ -12,25 +12,32 @@ const (
 	publishTexts       = 256 // in one call at most
 	publishAgainAfter  = 250 * time.Millisecond
 	publishAgainAtMost = 10 * time.Second
+	lingerShare        = 20
+	lingerAtLeast      = 2 * time.Millisecond // less is not worth a timer
+	lingerAtMost       = 50 * time.Millisecond
 )
 
 // outlet publishes what comes in until it is stored, and only then passes it on to be settled.
 type outlet struct {
-	w       *Worker
-	l       lifetimes
-	kind    sink
-	sink    queue.Sink
-	in      <-chan []*item
-	absent  condition
+	w      *Worker
+	l      lifetimes
+	kind   sink
+	sink   queue.Sink
+	in     <-chan []*item
+	absent condition
+	// turn is full while a publisher waits for texts: one at a time, so that those which come together are published together.
+	turn    chan struct{}
 	encode  func(*item) (queue.Message, error)
 	stored  func(*item, queue.Receipt)
 	refused func(*item, error) // will never be taken as it is
 }
 
-// run publishes in as large batches as wait for it.
+// run publishes in as large batches as wait for it, and waits a little for more.
 func (o *outlet) run() {
 	for {
-		items, more := gather(o.l.work, o.in, publishTexts)
+		o.turn <- struct{}{}
+		items, more := gather(o.l.work, o.in, publishTexts, linger)
+		<-o.turn
 		if !more {
 			return
 		}
@@ -38,9 +45,21 @@ func (o *outlet) run() {
 	}
 }
 
-// gather waits for a batch and joins it with those that are there already, up to about limit texts. There is no more once
-// the channel is closed and empty, or ctx has ended.
-func gather(ctx context.Context, in <-chan []*item, limit int) (items []*item, more bool) {
+// linger is how long a text may wait for others to be published with: a share of what it has waited already. So with a
+// backlog the broker has fewer and larger groups to store, and without one nothing waits.
+func linger(first *item) time.Duration {
+	d := time.Since(first.received) / lingerShare
+	if d < lingerAtLeast {
+		return 0
+	}
+	return min(d, lingerAtMost)
+}
+
+// gather waits for a batch and joins it with those that are there already or come within the patience for its first text,
+// up to about limit texts. There is no more once the channel is closed and empty, or ctx has ended.
+func gather(
+	ctx context.Context, in <-chan []*item, limit int, patience func(first *item) time.Duration,
+) (items []*item, more bool) {
 	select {
 	case items, more = <-in:
 	case <-ctx.Done():
@@ -48,21 +67,35 @@ func gather(ctx context.Context, in <-chan []*item, limit int) (items []*item, m
 	if !more {
 		return nil, false
 	}
+	end := time.NewTimer(patience(items[0]))
+	defer end.Stop()
 	for joined := false; len(items) < limit; joined = true {
-		select {
-		case others := <-in:
-			if len(others) == 0 { // closed
-				return items, true
-			}
-			if !joined { // what was received may be part of a batch: not ours to append to
-				items = append(make([]*item, 0, limit+len(others)), items...)
-			}
-			items = append(items, others...)
-		default:
+		others := next(ctx, in, end.C)
+		if len(others) == 0 {
 			return items, true
 		}
+		if !joined { // what was received may be part of a batch: not ours to append to
+			items = append(make([]*item, 0, limit+len(others)), items...)
+		}
+		items = append(items, others...)
 	}
 	return items, true
+}
+
+// next takes what is there, else waits until the end. It gives nothing when that is over or the channel is closed.
+func next(ctx context.Context, in <-chan []*item, end <-chan time.Time) []*item {
+	select {
+	case items := <-in:
+		return items
+	default:
+	}
+	select {
+	case items := <-in:
+		return items
+	case <-end:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // publish tries for ever: an absent sink is no text's fault, and the leases are kept meanwhile. Only the rows that failed

@@ -8,6 +8,10 @@ import (
 // receiveTexts is how many texts one receive asks for: brokers are many times slower one by one.
 const receiveTexts = 256
 
+// receiveEvery is how often texts are asked for while the broker has few and some already wait for a slot: one by one they
+// would cost the broker and us more than they gain.
+const receiveEvery = 10 * time.Millisecond
+
 // receive takes texts in while there is credit for them. Each one's lease is kept from here on.
 func (w *Worker) receive(l lifetimes) {
 	for {
@@ -31,6 +35,9 @@ func (w *Worker) receive(l lifetimes) {
 				l.stop(fmt.Errorf("receive texts: %w", err))
 			}
 			return
+		}
+		if len(held) < reserved && w.waiting.Load() > 0 {
+			sleep(l.intake, receiveEvery)
 		}
 	}
 }

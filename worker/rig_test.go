@@ -173,7 +173,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.source, r.sink, r.letterSink = r.texts.Source(), r.predictions.Sink(), r.letters.Sink()
 	r.options = Options{
-		Pipeline: "test", Slots: 2, Version: "9.9.9", Registerer: r.registry,
+		Pipeline: "test", Slots: 2, BatchTexts: 8, Version: "9.9.9", Registerer: r.registry,
 		Logger: slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	return r

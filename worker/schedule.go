@@ -22,6 +22,7 @@ func (w *Worker) schedule(l lifetimes) {
 	}
 	for {
 		s.dispatch()
+		w.waiting.Store(int64(s.buckets.texts))
 		select {
 		case items, more := <-w.queued:
 			if !more {

@@ -14,13 +14,15 @@ const settleTexts = 512
 // settle ends deliveries, each exactly once, in as large batches as wait for it.
 func (w *Worker) settle(l lifetimes) {
 	for {
-		items, more := gather(l.settling, w.ended, settleTexts)
+		items, more := gather(l.settling, w.ended, settleTexts, atOnce)
 		if !more {
 			return
 		}
 		w.settleItems(l.settling, items)
 	}
 }
+
+func atOnce(*item) time.Duration { return 0 }
 
 // settleItems is the one place where a delivery ends: acknowledged after its prediction is stored, terminated after its
 // dead letter is, or given back. What the broker may have given to somebody else is not given back once more: that would

@@ -63,6 +63,9 @@ type Worker struct {
 	givenUp   chan []*item   // tokenize, classify, publish > publish dead letters
 	ended     chan []*item   // every stage > settle
 
+	waiting   atomic.Int64  // texts that wait for a slot
+	gathering chan struct{} // full while a publisher waits for predictions
+
 	ran  atomic.Bool
 	hung chan struct{} // closed when the model no longer answers
 	hang sync.Once
@@ -84,7 +87,7 @@ func New(texts queue.Source, predictions, deadLetters queue.Sink, c Classifier, 
 		received: make(chan []*item, receivers), queued: make(chan []*item, tokenizers),
 		batches: make(chan batch, 2*o.Slots), done: make(chan batchDone, 2*o.Slots),
 		predicted: make(chan []*item, 2*o.Slots), givenUp: make(chan []*item, 1), ended: make(chan []*item, publishers),
-		hung: make(chan struct{}),
+		gathering: make(chan struct{}, 1), hung: make(chan struct{}),
 	}
 	w.metrics = newMetrics(o.Registerer, w)
 	w.credit = newCredit(o.InFlight, o.LookAheadTokens, w.metrics)
