@@ -105,8 +105,10 @@ func (a *acks) take(m *nats.Msg) {
 
 // read understands an answer. Nearly all are the shortest there is, a stream and a sequence.
 func (a *acks) read(m *nats.Msg) answer {
-	if sequence, ok := bytes.CutPrefix(m.Data, a.stored); ok && len(bytes.TrimLeft(sequence, "0123456789")) == 1 {
-		return answer{known: true}
+	if rest, ok := bytes.CutPrefix(m.Data, a.stored); ok {
+		if number, ok := bytes.CutSuffix(rest, []byte("}")); ok && isSequence(number) {
+			return answer{known: true}
+		}
 	}
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		return answer{known: true, err: jetstream.ErrNoStreamResponse}
@@ -116,12 +118,17 @@ func (a *acks) read(m *nats.Msg) answer {
 		jetstream.PubAck
 	}
 	switch err := json.Unmarshal(m.Data, &said); {
-	case err != nil || said.Error == nil && said.Stream == "":
+	case err != nil || said.Error == nil && (said.Stream == "" || said.Sequence == 0):
 		return answer{known: true, err: errStrange}
 	case said.Error != nil:
 		return answer{known: true, err: said.Error}
 	}
 	return answer{known: true, duplicate: said.Duplicate}
+}
+
+// isSequence tells a stream's sequence, which begins at 1.
+func isSequence(number []byte) bool {
+	return len(number) > 0 && number[0] != '0' && len(bytes.Trim(number, "0123456789")) == 0
 }
 
 // answer notes what is said of a row, once.

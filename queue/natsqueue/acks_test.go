@@ -2,7 +2,10 @@ package natsqueue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -28,6 +31,9 @@ func TestAnswers(t *testing.T) {
 		{"full", `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"T","seq":0}`, nil, false, queue.ErrFull},
 		{"empty", ``, nil, false, errStrange},
 		{"cut short", `{"stream":"T","seq":1`, nil, false, errStrange},
+		{"a word for a number", `{"stream":"T","seq":A`, nil, false, errStrange},
+		{"no sequence", `{"stream":"T","seq":}`, nil, false, errStrange},
+		{"the sequence of nothing", `{"stream":"T","seq":0}`, nil, false, errStrange},
 		{"no JSON", `+OK`, nil, false, errStrange},
 		{"an object that says nothing", `{}`, nil, false, errStrange},
 	} {
@@ -38,6 +44,74 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTaken tells a subject that holds a message from one that may never hold it.
+func TestTaken(t *testing.T) {
+	for answer, want := range map[string]bool{
+		`{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 17"},"stream":"T","seq":0}`: true,
+		`{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 0"},"stream":"T","seq":0}`:  false, // it could not look
+		`{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"},"stream":"T","seq":0}`:     false, // one is under way
+		`{"stream":"T","seq":17}`: false,
+	} {
+		if got := isTaken((&acks{}).read(&nats.Msg{Data: []byte(answer)}).err); got != want {
+			t.Errorf("%s: taken is %v, want %v", answer, got, want)
+		}
+	}
+}
+
+// FuzzAnswer sends any subject and words to a message that waits. It counts as stored, or as stored before, only by an answer
+// to this very message that names a stream, a sequence, and no error.
+func FuzzAnswer(f *testing.F) {
+	for _, data := range []string{
+		`{"stream":"T","seq":17}`, `{"stream":"T","seq":17,"duplicate":true}`, `{"stream":"T","domain":"hub","seq":17}`,
+		`{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 17"},"stream":"T","seq":0}`, `{"stream":"T","seq":1`, `+OK`, ``,
+	} {
+		f.Add("1.0", []byte(data), "")
+	}
+	f.Add("1.0", []byte{}, "503")
+	f.Add("1.-1", []byte(`{"stream":"T","seq":17}`), "")
+	f.Add("", []byte(`{"stream":"T","seq":17}`), "")
+	f.Fuzz(func(t *testing.T, suffix string, data []byte, status string) {
+		a := &acks{prefix: "inbox.", stored: []byte(`{"stream":"T","seq":`), calls: map[string]*call{}}
+		c := &call{acks: a, name: "1", answers: make([]answer, 2), waiting: 2, all: make(chan struct{})}
+		a.calls["1"] = c
+		a.take(&nats.Msg{Subject: a.prefix + suffix, Data: data, Header: nats.Header{"Status": {status}}})
+		known := 0
+		for i, got := range c.answers {
+			if !got.known {
+				continue
+			}
+			known++
+			if number, of := strings.CutPrefix(suffix, "1."); !of || !isRow(number, i) {
+				t.Errorf("an answer to %q is taken for row %d", suffix, i)
+			}
+			if got.duplicate && got.err != nil {
+				t.Errorf("%q is stored before and has the error %v", data, got.err)
+			}
+			if got.err == nil && !isConfirmation(data) {
+				t.Errorf("%q counts as stored", data)
+			}
+		}
+		if c.waiting != len(c.answers)-known {
+			t.Errorf("%d are waited for, %d are known", c.waiting, known)
+		}
+	})
+}
+
+// isRow tells whether a number is that of the row.
+func isRow(number string, row int) bool {
+	n, err := strconv.Atoi(number)
+	return err == nil && n == row
+}
+
+// isConfirmation tells whether an answer is what JetStream says of a message that it has.
+func isConfirmation(data []byte) bool {
+	var said struct {
+		jetstream.PubAck
+		Error any
+	}
+	return json.Unmarshal(data, &said) == nil && said.Error == nil && said.Stream != "" && said.Sequence > 0
 }
 
 // TestLateAnswersMeetNobody has answers come for a call that gave up, for a row that has one, and for rows that never were.

@@ -49,7 +49,7 @@ func (s *Source) pull(ctx context.Context, limit int) ([]queue.Delivery, error) 
 		_ = sub.Unsubscribe()
 		return nil, err
 	}
-	p := pulled{source: s, messages: messages, limit: limit, clustered: nc.ConnectedClusterName() != "", reconnects: reconnects, looked: now, sentAfter: now}
+	p := pulled{source: s, messages: messages, limit: limit, reconnects: reconnects, looked: now, sentAfter: now}
 	err = p.collect(ctx)
 	switch {
 	case errors.Is(err, errUnfinished):
@@ -75,7 +75,6 @@ type pulled struct {
 	source     *Source
 	messages   chan *nats.Msg
 	limit      int
-	clustered  bool
 	reconnects uint64
 	deliveries []queue.Delivery
 	looked     time.Time // when collect last looked around
@@ -92,7 +91,7 @@ func (p *pulled) collect(ctx context.Context) error {
 		case m := <-p.messages:
 			err := p.take(m)
 			p.source.answered(err)
-			if errors.Is(err, errAgain) && p.clustered {
+			if errors.Is(err, errAgain) {
 				p.late(m)
 			}
 			if err != nil {
@@ -124,26 +123,19 @@ func (p *pulled) collect(ctx context.Context) error {
 	}
 }
 
-// lateness is how far apart the last messages of a request may come.
-const lateness = 50 * time.Millisecond
-
-// late takes what comes after the end of a request. A replicated consumer tells the end at once, and sends each message only
-// when a majority of its servers knows of it. Most ends say how many messages were not sent; after "no messages", which does
-// not, at least one is under way.
+// late takes what comes after the end of a request. A replicated consumer tells at once that a request is full, by messages or
+// by bytes, with how many messages it left unsent, and sends each message only when a majority of its servers knows of it. All
+// other ends come after the last message.
 func (p *pulled) late(end *nats.Msg) {
-	sent, known := p.limit, false
-	if unsent, err := strconv.Atoi(end.Header.Get("Nats-Pending-Messages")); err == nil {
-		sent, known = p.limit-unsent, true
+	unsent, err := strconv.Atoi(end.Header.Get("Nats-Pending-Messages"))
+	if err != nil || unsent < 0 {
+		return
 	}
-	for len(p.deliveries) < sent {
-		patience := silence
-		if !known && len(p.deliveries) > 0 {
-			patience = lateness
-		}
+	for len(p.deliveries) < p.limit-unsent {
 		select {
 		case m := <-p.messages:
 			_ = p.take(m)
-		case <-time.After(patience):
+		case <-time.After(silence):
 			return
 		}
 	}
@@ -188,9 +180,7 @@ func (p *pulled) leave(sub *nats.Subscription) error {
 	for {
 		select {
 		case m := <-p.messages:
-			if p.take(m) != nil {
-				return errAgain
-			}
+			_ = p.take(m) // an end may come before the last message
 		default:
 			return errAgain
 		}

@@ -174,9 +174,12 @@ func classify(err error) error {
 	return err
 }
 
-// isTaken tells that the subject holds a message already.
+// noSequence is how JetStream refuses when it could not look the subject up.
+const noSequence = "wrong last sequence: 0"
+
+// isTaken tells that the subject holds a message already, by the message's sequence. Without one ("wrong last sequence", code
+// 10164) somebody's message to the subject is under way: it may never be stored.
 func isTaken(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence && api.Description != noSequence
 }
