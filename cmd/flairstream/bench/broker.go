@@ -15,8 +15,9 @@ import (
 	"flairstream/queue/open"
 )
 
-// roles are those of the streams that a worker needs. Each round has streams of its own, created as `flairstream queues
-// create` does and removed after it: a server keeps ids against duplicates for half an hour, and predictions for days.
+// roles are those of the streams that a worker needs. Each round has texts and predictions of its own, created as
+// `flairstream queues create` does and removed after it: a server keeps ids against duplicates for half an hour, and
+// predictions for days.
 var roles = []queue.Role{queue.Texts, queue.Predictions, queue.DeadLetters}
 
 const prefix = "bench-" // of the streams' names
@@ -73,7 +74,14 @@ func (b *broker) checkAbsent(ctx context.Context) error {
 	return nil
 }
 
-func (b *broker) stream(role queue.Role) string { return fmt.Sprintf("%s%s-%d", prefix, role, b.round) }
+// stream names a stream of the round. That of dead letters, which stays empty, is there for all rounds: after its last stream
+// a server removes an account's folder in the background, under the feet of one that is created just then.
+func (b *broker) stream(role queue.Role) string {
+	if role == queue.DeadLetters {
+		return prefix + string(role)
+	}
+	return fmt.Sprintf("%s%s-%d", prefix, role, b.round)
+}
 
 func (b *broker) place(role queue.Role) string { return b.url + "/" + b.stream(role) }
 
@@ -101,12 +109,7 @@ func (b *broker) remove(ctx context.Context) error {
 	if !b.stored {
 		return nil
 	}
-	var errs []error
-	for _, role := range roles {
-		if err := b.js.DeleteStream(ctx, b.stream(role)); !errors.Is(err, jetstream.ErrStreamNotFound) {
-			errs = append(errs, err)
-		}
-	}
+	errs := []error{b.removeStream(ctx, queue.Texts), b.removeStream(ctx, queue.Predictions)}
 	texts, err := natsqueue.ParsePlace(b.place(queue.Texts))
 	errs = append(errs, err)
 	if err := b.js.DeleteKeyValue(ctx, natsqueue.StartsBucket(texts)); !errors.Is(err, jetstream.ErrBucketNotFound) {
@@ -114,6 +117,13 @@ func (b *broker) remove(ctx context.Context) error {
 	}
 	b.stored = false
 	return errors.Join(errs...)
+}
+
+func (b *broker) removeStream(ctx context.Context, role queue.Role) error {
+	if err := b.js.DeleteStream(ctx, b.stream(role)); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err
+	}
+	return nil
 }
 
 // fill publishes texts, with their numbers as ids.
@@ -208,6 +218,9 @@ func (b *broker) close() error {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			errs = append(errs, b.remove(ctx))
+			if b.round > 0 {
+				errs = append(errs, b.removeStream(ctx, queue.DeadLetters))
+			}
 		}
 		b.conn.Close()
 	}
