@@ -33,8 +33,8 @@ func newTrie(vocabulary map[string]int32) *trie {
 	}
 	slices.SortFunc(pieces, func(a, b piece) int { return cmp.Compare(a.text, b.text) })
 	b := trieBuilder{trie: &trie{}, firstFree: 256}
-	b.grow(1)
-	b.nodes[root].check = root
+	b.grow(256 + 1)
+	b.nodes[root] = node{base: 1, check: root, id: -1} // every byte leads to a place, though there be no piece
 	b.insert(root, pieces, 0)
 	return b.trie
 }
