@@ -3,8 +3,10 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -69,6 +71,7 @@ func (s *system) check(e expect) {
 		o.shown[fmt.Sprintf("standard error of worker %d", w.number)] = w.stderr.String()
 		o.shown[fmt.Sprintf("metrics and readiness of worker %d", w.number)] = w.shown.String()
 	}
+	o.tellPauses(s.t)
 	for _, invariant := range invariants {
 		faults := 0
 		invariant.check(o, func(format string, args ...any) {
@@ -275,6 +278,27 @@ func (o outcome) stoodStill() map[int]bool {
 		}
 	}
 	return still
+}
+
+// tellPauses says for which processes "held texts are bounded" and "one holder a text" prove nothing.
+func (o outcome) tellPauses(t *testing.T) {
+	t.Helper()
+	pauses := map[int]int{}
+	for _, e := range o.entries {
+		if e.Step == paused {
+			pauses[e.Process]++
+		}
+	}
+	switch {
+	case o.Pauses:
+		t.Log("leases were meant to end: who held which text is not judged")
+	case pauses[0] > 0:
+		t.Logf("the machine stood still %d times: who held which text is not judged", pauses[0])
+	default:
+		for _, process := range slices.Sorted(maps.Keys(pauses)) {
+			t.Logf("worker %d stood still %d times: what it held is not judged", process, pauses[process])
+		}
+	}
 }
 
 // heldIsBounded: no worker holds more texts than it may. One that stood still drops what it lost, which the log does not show.

@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	mostMemory = 350 << 20 // bytes resident at the peak, with the demo's bundle
-	mostGrowth = 40 << 20  // bytes, after the first round of texts of a kind
+	mostMemory = 350e6 // bytes resident at the peak, with the demo's bundle
+	mostGrowth = 40e6  // bytes, after the first round of texts of a kind
 )
 
 // TestMemory runs the worker as it is built for production over many short texts, over some of the longest, and over some
@@ -46,7 +46,7 @@ func TestMemory(t *testing.T) {
 	m.drain("short texts", short, 10, m.short)
 	m.drain("texts of 900 KiB", huge, 2, m.huge)
 	if peak := m.resident("VmHWM"); peak > mostMemory {
-		t.Errorf("at the peak %d MiB are resident, want at most %d", peak>>20, mostMemory>>20)
+		t.Errorf("at the peak %d MB are resident, want at most %d", peak/1e6, uint64(mostMemory/1e6))
 	}
 }
 
@@ -122,12 +122,12 @@ func (m *memoryRig) drain(kind string, texts, rounds int, text func() string) {
 		m.publish(texts/rounds, text)
 		eventually(m.t, kind+" are settled", func() bool { return m.backlog() == 0 })
 		now := m.resident("VmRSS")
-		m.t.Logf("%s, %d of %d: %d MiB resident, %d at the peak", kind, (round+1)*(texts/rounds), texts, now>>20, m.resident("VmHWM")>>20)
+		m.t.Logf("%s, %d of %d: %d MB resident, %d at the peak", kind, (round+1)*(texts/rounds), texts, now/1e6, m.resident("VmHWM")/1e6)
 		if round == 0 {
 			first = now
 		}
 		if now > first+mostGrowth {
-			m.t.Errorf("%s: %d MiB are resident, %d more than after the first round", kind, now>>20, (now-first)>>20)
+			m.t.Errorf("%s: %d MB are resident, %d more than after the first round", kind, now/1e6, (now-first)/1e6)
 			return
 		}
 	}

@@ -134,20 +134,26 @@ func (s *system) startProducer(file string) *producing {
 	return p
 }
 
-// TestKilledProducer kills the producer in mid-file, again and again, and starts it anew with the same file.
-func TestKilledProducer(t *testing.T) {
-	t.Parallel()
-	n := rounds(4, 60)
-	random := newRand(t)
-	s := newSystem(t, options{})
-	rows := (n + 1) * 300
-	file := writeRows(t, rows)
+// newProducing is a worker, and a file of so many rows whose texts are known before they are published.
+func newProducing(t *testing.T, rows int) (s *system, w *process, file string) {
+	t.Helper()
+	s = newSystem(t, options{})
+	file = writeRows(t, rows)
 	input, err := producer.File(file, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.announce(input)
-	w := s.start(plan{})
+	return s, s.start(plan{}), file
+}
+
+// TestKilledProducer kills the producer in mid-file, again and again, and starts it anew with the same file.
+func TestKilledProducer(t *testing.T) {
+	t.Parallel()
+	n := rounds(4, 60)
+	random := newRand(t)
+	rows := (n + 1) * 300
+	s, w, file := newProducing(t, rows)
 	for range n {
 		until := s.state("TEXTS").LastSeq + 1 + uint64(random.IntN(250)) // of those that it has not published before
 		p := s.startProducer(file)
@@ -174,15 +180,7 @@ func TestBrokerRestartsWhileProducing(t *testing.T) {
 	t.Parallel()
 	n := rounds(2, 20)
 	random := newRand(t)
-	s := newSystem(t, options{})
-	rows := (n + 1) * 500
-	file := writeRows(t, rows)
-	input, err := producer.File(file, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.announce(input)
-	w := s.start(plan{})
+	s, w, file := newProducing(t, (n+1)*500)
 	p := s.startProducer(file)
 	for range n {
 		until := s.state("TEXTS").LastSeq + 1 + uint64(random.IntN(300))

@@ -380,6 +380,6 @@ func (s *system) soakLine(fault string, n int) {
 	for _, e := range entries {
 		count[e.Step]++
 	}
-	fmt.Printf("soak: %s: %d texts, %d faults, %d predictions refused as duplicates, %d dead letters, at most %d attempts, seed %d\n",
-		fault, len(s.published), n, count[duplicate], count[deadLettered], maxAttempt(entries), seed)
+	fmt.Printf("soak: %s: %d texts, %d faults, %d predictions refused as duplicates, %d dead letters, at most %d attempts, %d pauses seen, seed %d\n",
+		fault, len(s.published), n, count[duplicate], count[deadLettered], maxAttempt(entries), count[paused], seed)
 }

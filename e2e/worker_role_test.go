@@ -106,7 +106,7 @@ func assemble(ctx context.Context, p plan, transports *open.Transports, log *eve
 		return nil, 0, errors.New("the source keeps no log of starts, or has no connection")
 	}
 	w, err := worker.New(&loggedSource{natsSource: source, log: log, die: p.Die},
-		&loggedPredictions{predictions, log}, &loggedDeadLetters{deadLetters, log}, c, o)
+		&loggedSink{predictions, log, predictionEntry}, &loggedSink{deadLetters, log, deadLetterEntry}, c, o)
 	return w, texts.Limits().Lease, err
 }
 
@@ -164,13 +164,14 @@ func textKey(d queue.Delivery) string {
 	return keyOf(m, d.Origin.Place).key
 }
 
-// loggedPredictions writes down what the broker confirmed.
-type loggedPredictions struct {
+// loggedSink writes down what the broker confirmed.
+type loggedSink struct {
 	queue.Sink
-	log *eventLog
+	log     *eventLog
+	entryOf func(m queue.Message, r queue.Receipt) (entry, error)
 }
 
-func (s *loggedPredictions) Publish(ctx context.Context, msgs ...queue.Message) ([]queue.Receipt, error) {
+func (s *loggedSink) Publish(ctx context.Context, msgs ...queue.Message) ([]queue.Receipt, error) {
 	receipts, err := s.Sink.Publish(ctx, msgs...)
 	failed, _ := errors.AsType[*queue.PublishError](err)
 	if err != nil && failed == nil {
@@ -181,17 +182,27 @@ func (s *loggedPredictions) Publish(ctx context.Context, msgs ...queue.Message) 
 		if failed != nil && failed.Failed[i] != nil {
 			continue
 		}
-		p, err := event.DecodePrediction(m.Header, m.Body)
+		e, err := s.entryOf(m, receipts[i])
 		if err != nil {
 			return receipts, err
-		}
-		e := entry{Step: stored, Text: p.ID, Model: p.Model.Version, Scores: hashOf(p)}
-		if receipts[i].Duplicate {
-			e.Step = duplicate
 		}
 		entries = append(entries, e)
 	}
 	return receipts, errors.Join(err, s.log.append(entries...))
+}
+
+func predictionEntry(m queue.Message, r queue.Receipt) (entry, error) {
+	p, err := event.DecodePrediction(m.Header, m.Body)
+	e := entry{Step: stored, Text: p.ID, Model: p.Model.Version, Scores: hashOf(p)}
+	if r.Duplicate {
+		e.Step = duplicate
+	}
+	return e, err
+}
+
+func deadLetterEntry(m queue.Message, _ queue.Receipt) (entry, error) {
+	letter, err := event.DecodeDeadLetter(m.Header, m.Body)
+	return entry{Step: deadLettered, Text: event.PredictionID(letter.Text, pipeline), Attempt: letter.Attempts}, err
 }
 
 // hashOf tells predictions apart that differ in any label or any bit of a score.
@@ -204,31 +215,4 @@ func hashOf(p event.Prediction) uint64 {
 		fmt.Fprintf(h, "%x ", math.Float32bits(score))
 	}
 	return h.Sum64()
-}
-
-type loggedDeadLetters struct {
-	queue.Sink
-	log *eventLog
-}
-
-func (s *loggedDeadLetters) Publish(ctx context.Context, msgs ...queue.Message) ([]queue.Receipt, error) {
-	receipts, err := s.Sink.Publish(ctx, msgs...)
-	failed, _ := errors.AsType[*queue.PublishError](err)
-	if err != nil && failed == nil {
-		return receipts, err
-	}
-	var entries []entry
-	for i, m := range msgs {
-		if failed != nil && failed.Failed[i] != nil {
-			continue
-		}
-		letter, err := event.DecodeDeadLetter(m.Header, m.Body)
-		if err != nil {
-			return receipts, err
-		}
-		entries = append(entries, entry{
-			Step: deadLettered, Text: event.PredictionID(letter.Text, pipeline), Attempt: letter.Attempts,
-		})
-	}
-	return receipts, errors.Join(err, s.log.append(entries...))
 }
