@@ -99,10 +99,21 @@ docs: ## write the files, settings and metrics in docs/ anew from the code
 	go test ./docs -update
 
 .PHONY: soak
-soak: $(ORT) $(VECTORS_DONE) ## run the long rounds: faults, fuzzing, the data set
+soak: $(ORT) $(VECTORS_DONE) ## run the long rounds of faults, on the data set too; fuzzing is the other half
 	FLAIRSTREAM_SOAK=1 go test -timeout 60m -count=1 -v ./e2e
-	go test ./event -run '^$$' -fuzz FuzzDecodeText -fuzztime 60s
-	go test ./model/tokenizer -run '^$$' -fuzz FuzzEncode -fuzztime 60s
+	@echo 'the other half is make fuzz'
+
+FUZZ_TIME ?= 10m
+
+.PHONY: fuzz
+fuzz: ## fuzz every decoder, FUZZ_TIME (10m) each
+	@for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n 1 dirname | sort -u); do \
+		targets=$$(go test "./$$dir" -list '^Fuzz' | grep '^Fuzz'); \
+		for target in $$targets; do \
+			echo "== $$dir $$target"; \
+			go test "./$$dir" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME); \
+		done; \
+	done
 
 BENCH := .cache/bench
 BENCH_DATA := $(if $(CLINC150_DIR),clinc150,messages)
