@@ -71,7 +71,7 @@ func TestResets(t *testing.T) {
 		eventually(t, "the worker is ready", func() bool { return w.ready() == nil })
 	}
 	texts := s.newFeeder(p.url())
-	texts.feed(rounds(300, 5000))
+	texts.feed(rounds(300, 1500))
 	p.spoil(linkFaults{resetWithin: 200_000, sliced: true})
 	p.cut()
 	texts.stored()
