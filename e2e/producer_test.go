@@ -144,7 +144,9 @@ func newProducing(t *testing.T, rows int) (s *system, w *process, file string) {
 		t.Fatal(err)
 	}
 	s.announce(input)
-	return s, s.start(plan{}), file
+	w = s.start(plan{})
+	eventually(t, "the worker is ready", func() bool { return w.ready() == nil })
+	return s, w, file
 }
 
 // TestKilledProducer kills the producer in mid-file, again and again, and starts it anew with the same file.
@@ -180,11 +182,13 @@ func TestBrokerRestartsWhileProducing(t *testing.T) {
 	t.Parallel()
 	n := rounds(2, 20)
 	random := newRand(t)
-	s, w, file := newProducing(t, (n+1)*500)
+	s, w, file := newProducing(t, (n+1)*1000) // many more than it publishes between two restarts
 	p := s.startProducer(file)
 	for range n {
 		until := s.state("TEXTS").LastSeq + 1 + uint64(random.IntN(300))
-		eventually(t, "the producer has published some more rows", func() bool { return s.state("TEXTS").LastSeq >= until })
+		eventually(t, "the producer has published some more rows", func() bool {
+			return s.state("TEXTS").LastSeq >= until || len(p.exited) > 0
+		})
 		s.restartBroker()
 	}
 	if err := <-p.exited; err != nil {
