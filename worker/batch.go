@@ -70,7 +70,7 @@ func (b *buckets) oldest() int {
 		if q.empty() {
 			continue
 		}
-		if found < 0 || q.first().received.Compare(b.queues[found].first().received) < 0 ||
+		if found < 0 || q.first().received.Before(b.queues[found].first().received) ||
 			q.first().received.Equal(b.queues[found].first().received) && q.tokens > b.queues[found].tokens {
 			found = i
 		}

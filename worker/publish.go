@@ -67,10 +67,14 @@ func gather(
 	if !more {
 		return nil, false
 	}
-	end := time.NewTimer(patience(items[0]))
-	defer end.Stop()
+	var end <-chan time.Time
+	if d := patience(items[0]); d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		end = timer.C
+	}
 	for joined := false; len(items) < limit; joined = true {
-		others := next(ctx, in, end.C)
+		others := next(ctx, in, end)
 		if len(others) == 0 {
 			return items, true
 		}
@@ -82,12 +86,16 @@ func gather(
 	return items, true
 }
 
-// next takes what is there, else waits until the end. It gives nothing when that is over or the channel is closed.
+// next takes what is there, else waits until the end; nil: it does not wait. It gives nothing when that is over or the channel
+// is closed.
 func next(ctx context.Context, in <-chan []*item, end <-chan time.Time) []*item {
 	select {
 	case items := <-in:
 		return items
 	default:
+	}
+	if end == nil {
+		return nil
 	}
 	select {
 	case items := <-in:
