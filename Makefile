@@ -56,7 +56,7 @@ test-training: $(VENV)/done ## set up Python and run the tests of training/
 	cd training && .venv/bin/python -m pytest -q
 
 .PHONY: train-env
-train-env: $(VENV)/done ## set up Python for training: exact versions, about 5 GB
+train-env: $(VENV)/done ## set up Python for training: exact versions, about 6 GB
 
 $(VENV)/done: training/requirements.lock training/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -82,7 +82,7 @@ lint: $(LINTERS)/done $(VENV)/done ## run the linters of Go, Python, shell and D
 	$(TOOL) revive -config .revive.toml ./...
 	cd training && .venv/bin/ruff check . && .venv/bin/ruff format --check .
 	$(LINTERS)/bin/shellcheck $(SHELL_FILES)
-	$(LINTERS)/bin/hadolint Dockerfile
+	$(LINTERS)/bin/hadolint $$(git ls-files -co --exclude-standard '*Dockerfile')
 
 $(LINTERS)/done: internal/tools/linters.txt
 	$(PYTHON) -m venv $(LINTERS)
@@ -99,8 +99,9 @@ docs: ## write the files, settings and metrics in docs/ anew from the code
 	go test ./docs -update
 
 .PHONY: soak
-soak: $(ORT) $(VECTORS_DONE) ## run the long rounds of faults, on the data set too; fuzzing is the other half
+soak: $(ORT) $(VECTORS_DONE) $(VENV)/done ## run the long rounds of faults and trainings, on the data set too; fuzzing is the other half
 	FLAIRSTREAM_SOAK=1 go test -timeout 60m -count=1 -v ./e2e
+	cd training && FLAIRSTREAM_SOAK=1 .venv/bin/python -m pytest -v -m soak
 	@echo 'the other half is make fuzz'
 
 FUZZ_TIME ?= 10m
