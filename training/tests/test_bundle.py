@@ -49,7 +49,7 @@ def test_manifest_says_what_a_server_needs(trained):
 
 def test_provenance_says_where_it_came_from(trained):
     provenance = trained.manifest["provenance"]
-    assert provenance["data"]["rows"] == {"train": 48, "validation": 12, "test": 12}
+    assert provenance["data"]["rows"] == {"train": 48, "validation": 11, "test": 12, "reference": 1}
     assert (provenance["data"]["name"], provenance["data"]["licence"]) == ("Three topics", "CC0 1.0")
     assert provenance["base_model"] == {"name": "tiny-bert", "licence": "MIT"}
     assert provenance["seed"] == 42

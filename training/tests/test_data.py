@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -14,7 +15,7 @@ def load(folder):
 def test_labels_are_sorted_and_rows_are_counted(data_folder):
     dataset = load(data_folder)
     assert dataset.labels == ["garden", "kitchen", "travel"]
-    assert dataset.provenance()["rows"] == {"train": 48, "validation": 12, "test": 12}
+    assert dataset.provenance()["rows"] == {"train": 48, "validation": 11, "test": 12, "reference": 1}
 
 
 def test_digest_changes_with_the_rows(data_folder, tmp_path):
@@ -28,7 +29,7 @@ def test_blank_lines_and_other_keys_are_ignored(tmp_path):
     path.write_text(
         '{"text": "a", "label": "b", "intent": "c"}\r\n\r\n{"text": "d\u2028e", "label": "b"}\n', encoding="utf-8"
     )
-    assert [row.text for row in data.read_rows(path)] == ["a", "d\u2028e"]
+    assert [row.text for row in data.read_rows(path).rows] == ["a", "d\u2028e"]
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,28 @@ def test_missing_files_are_named(tmp_path):
         data.split_paths(tmp_path / "nowhere", {})
     with pytest.raises(InputError, match="give --data FOLDER"):
         data.split_paths(None, {})
+
+
+def test_reference_rows_are_kept_aside_from_validation_whatever_their_order(data_folder):
+    every = data.read_rows(data_folder / "validation.jsonl").rows
+    validation, reference = data.set_aside(every)
+    assert sorted(row.text for row in [*validation, *reference]) == sorted(row.text for row in every)
+    assert set(data.set_aside(every[::-1])[1]) == set(reference)
+    many = data.set_aside([data.Row(f"text {i}", ("a",)) for i in range(5000)])
+    assert 900 < len(many[1]) < 1100
+
+
+def test_rows_with_several_labels(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "labels": ["x", "y", "x"]}\n{"text": "b", "labels": []}\n', encoding="utf-8")
+    got = data.read_rows(path)
+    assert got.multi_label
+    assert got.rows == [data.Row("a", ("x", "y")), data.Row("b", ())]
+
+
+def test_digest_is_that_of_the_rows_as_json_lines(data_folder):
+    dataset = load(data_folder)
+    assert hashlib.sha256(dataset.content("test")).hexdigest() == dataset.provenance()["sha256"]["test"]
+    assert [json.loads(line)["text"] for line in dataset.content("test").splitlines()] == [
+        row.text for row in dataset.test
+    ]

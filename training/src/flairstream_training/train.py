@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,20 +32,32 @@ class HyperParameters:
     epochs: int = 3
     learning_rate: float = 5e-5
     batch_size: int = 16
+    warmup: float = 0.1  # share of the steps in which the rate rises
+    dropout: float = 0.0  # of the text's embedding, before the decoder
     pooling: str = "mean"  # or "cls"
     max_tokens: int = 512  # with [CLS] and [SEP]; lowered to what the base model can take
+    patience: int = 0  # epochs without a better macro F1 on validation after which to stop; 0: never
+    class_weights: str = "none"  # or "balanced": a label's weight is the inverse of its share
     seed: int = 42
     threads: int = 1  # a sum's order, and so the last digits, depend on it
 
 
-def train(dataset: Dataset, base: str, params: HyperParameters, work: Path) -> TextClassifier:
+def train(
+    dataset: Dataset, base: str, params: HyperParameters, work: Path, plugins: Sequence[TrainerPlugin] = ()
+) -> TextClassifier:
     """Fine-tunes the base model (folder or hub name); work takes Flair's log, final-model.pt and the parameters.
 
     Refuses, before it starts, what could not be exported exactly.
     """
     flair.set_seed(params.seed)
     labels, embeddings = _dictionary(dataset.labels), _embeddings(base, params)
-    classifier = TextClassifier(embeddings, label_type=LABEL_TYPE, label_dictionary=labels, multi_label=False)
+    classifier = TextClassifier(
+        embeddings,
+        label_type=LABEL_TYPE,
+        label_dictionary=labels,
+        multi_label=dataset.multi_label,
+        dropout=params.dropout,
+    )
     weights.check(classifier)
     tokenizer.serving_json(classifier)
     corpus = Corpus(
@@ -55,9 +68,10 @@ def train(dataset: Dataset, base: str, params: HyperParameters, work: Path) -> T
         learning_rate=params.learning_rate,
         mini_batch_size=params.batch_size,
         max_epochs=params.epochs,
+        warmup_fraction=params.warmup,
         eval_batch_size=64,
         embeddings_storage_mode="none",
-        plugins=[Progress(len(dataset.train), params)],
+        plugins=[Progress(len(dataset.train), params), *plugins],
     )
     (work / _RECORD).write_text(json.dumps(asdict(params), indent=2) + "\n")
     classifier.eval()
@@ -112,7 +126,8 @@ def _sentences(rows: list[Row]) -> FlairDatapointDataset[Sentence]:
 
 def _labelled(row: Row) -> Sentence:
     sentence = preprocessing.sentence(row.text)
-    sentence.add_label(LABEL_TYPE, row.label)
+    for label in row.labels:
+        sentence.add_label(LABEL_TYPE, label)
     return sentence
 
 
