@@ -4,6 +4,7 @@ import random
 import sys
 
 import pytest
+from flair.data import Sentence
 
 from flairstream_training import evaluate, golden, preprocessing
 
@@ -40,6 +41,15 @@ def random_text(rng: random.Random) -> str:
         return "" if 0xD800 <= code < 0xE000 else chr(code)
 
     return "".join(piece() for _ in range(rng.randrange(40)))
+
+
+def test_every_character_is_cleaned_as_flair_cleans_it():
+    for code in range(sys.maxunicode + 1):
+        assert preprocessing.clean(chr(code)) == Sentence._handle_problem_characters(chr(code)), hex(code)
+    rng = random.Random(3)
+    for _ in range(2000):
+        text = random_text(rng)
+        assert preprocessing.clean(text) == Sentence._handle_problem_characters(text), repr(text)
 
 
 def test_ids_are_those_that_flair_feeds(trained):

@@ -47,6 +47,21 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder} holds a bundle: give --overwrite to replace it, or another --out")
 
 
+def verify(folder: Path) -> dict:
+    """The manifest of a bundle, once all its files were found to be what it says; InputError otherwise."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise InputError(f"{folder} holds no bundle: {MANIFEST}: {err}") from None
+    if manifest.get("format") != FORMAT:
+        raise InputError(f'{folder}: its format is "{manifest.get("format")}", this program reads "{FORMAT}"')
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        if not path.is_file() or _entry(path.read_bytes()) != entry:
+            raise InputError(f"{path} is not the file that {MANIFEST} lists: fetch or export the bundle again")
+    return manifest
+
+
 def write(folder: Path, files: dict[str, bytes], manifest: dict) -> str:
     """Writes the files and their manifest, whole or not at all; returns the model digest.
 

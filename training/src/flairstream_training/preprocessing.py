@@ -4,11 +4,15 @@ Serving must feed the very ids that Flair fed in training. That holds when Flair
 and special tokens are split: then Flair's ids are those of the plain Hugging Face tokenizer on the cleaned text.
 """
 
+import functools
 import logging
 import warnings
+from typing import TYPE_CHECKING
 
-from flair.data import Sentence
 from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from flair.data import Sentence
 
 # Recorded in the manifest; a server refuses any other values.
 RECORD = {"cleaning": "flair-0.15", "word_tokenizer": "none", "context": False, "split_special_tokens": True}
@@ -16,21 +20,33 @@ RECORD = {"cleaning": "flair-0.15", "word_tokenizer": "none", "context": False, 
 # What TransformerDocumentEmbeddings must be made with, for the same reason.
 EMBEDDINGS = {"use_context": False, "use_context_separator": False, "allow_long_sentences": False}
 
-logging.getLogger("flair").setLevel(logging.ERROR)  # it warns of every empty text and logs every batch
-warnings.filterwarnings("ignore", category=FutureWarning, module=r"flair\.")  # of calls that its users can not change
+_CLEANED = str.maketrans(
+    dict.fromkeys("\u200b\u200c\u2028\u2029\ufe0f\ufeff", "")
+    | {chr(code): bytes([code]).decode("windows-1252", errors="ignore") for code in range(0x80, 0x9A)}
+)
 
 
-def sentence(text: str) -> Sentence:
+def sentence(text: str) -> "Sentence":
     """The text as Flair must see it: cleaned, split at U+0020 only."""
-    return Sentence(text, use_tokenizer=False)
+    return _flair_sentence()(text, use_tokenizer=False)
+
+
+@functools.cache
+def _flair_sentence() -> type["Sentence"]:
+    """Imports Flair, which takes seconds, only where it is needed; and quietens it."""
+    from flair.data import Sentence
+
+    logging.getLogger("flair").setLevel(logging.ERROR)  # it warns of every empty text and logs every batch
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"flair\.")  # of calls its users can not change
+    return Sentence
 
 
 def clean(text: str) -> str:
-    """Flair's own cleaning (Sentence._handle_problem_characters, Flair 0.15).
+    """What Flair does to a text before all else (Sentence._handle_problem_characters, Flair 0.15).
 
     Zero-width characters, U+FE0F, U+FEFF, U+2028 and U+2029 are deleted; U+0080 to U+0099 are read as windows-1252.
     """
-    return Sentence._handle_problem_characters(text)
+    return text.translate(_CLEANED)
 
 
 def token_ids(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[int]:

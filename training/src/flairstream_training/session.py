@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime as ort
+from scipy.special import expit, softmax
 
 PAD_TO = 8  # the padded length is a multiple of it
 
@@ -47,8 +48,9 @@ def logits(session: ort.InferenceSession, rows: Sequence[Sequence[int]], batch_s
     return np.array(out)
 
 
-def probabilities(values: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, in float64 from float32 logits."""
+def probabilities(values: np.ndarray, multi_label: bool = False) -> np.ndarray:
+    """Softmax of logits over the last axis, or a sigmoid each for a multi-label model; in float64 from float32."""
     wide = values.astype(np.float64)
-    powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    if multi_label:
+        return expit(wide)
+    return softmax(wide, axis=-1)
