@@ -5,7 +5,7 @@ import os
 import sys
 
 from . import __version__
-from .commands import export, train
+from .commands import export, notify, train
 from .errors import InputError
 
 _DESCRIPTION = """\
@@ -13,6 +13,7 @@ Trains a text classifier in Flair and exports the bundle that flairstream's work
 
   flairstream-train train  --data FOLDER --base MODEL --name NAME --out BUNDLE
   flairstream-train export --model final-model.pt --data FOLDER --name NAME --out BUNDLE
+  flairstream-train notify test
 
 The data are JSON lines {"text": ..., "label": ...}: train.jsonl to learn from, validation.jsonl to watch the training
 and to calibrate int8 with, test.jsonl for the figures in the model card. MODEL is a folder in Hugging Face's format or
@@ -21,10 +22,11 @@ a name on its hub; it must be a BERT with a WordPiece tokenizer.
 
 _EPILOG = """\
 exit codes: 0 done; 2 bad input, with one line that says what is wrong.
-environment: HF_HUB_OFFLINE=1 keeps the hub out; HF_HOME is where its models are kept.
+environment: HF_HUB_OFFLINE=1 keeps the hub out; HF_HOME is where its models are kept;
+FLAIRSTREAM_NOTIFY and FLAIRSTREAM_NOTIFY_FILE say who is told (docs/notifications.md).
 """
 
-_COMMANDS = (train, export)
+_COMMANDS = (train, export, notify)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,31 +1,19 @@
 """Word to people of how a training went: Microsoft Teams and e-mail."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-KINDS = (
-    "training_started",
-    "training_finished",
-    "training_failed",
-    "search_finished",
-    "version_registered",
-    "version_refused",
-)
+from .channels import from_environment
+from .notice import FORMAT, KINDS, SEVERITIES, Notice
+from .notifier import Notifier
+from .patience import Patience
+
+__all__ = ["FORMAT", "KINDS", "SEVERITIES", "Notice", "Notifier", "open"]
 
 
-@dataclass(frozen=True)
-class Notice:
-    """What is told. Never a message text, never a secret."""
+def open(environment: Mapping[str, str]) -> Notifier:  # noqa: A001
+    """A notifier with the channels that FLAIRSTREAM_NOTIFY and FLAIRSTREAM_NOTIFY_FILE name, which may be none.
 
-    kind: str  # one of KINDS
-    subject: str  # one line, e.g. "support-topics 1.2.0: training finished"
-    severity: str = "info"  # "info", "good", "warning" or "critical"
-    text: str = ""  # a sentence or two
-    facts: tuple[tuple[str, str], ...] = ()  # name and value, in order
-    links: tuple[tuple[str, str], ...] = ()  # title and URL
-
-
-class Notifier:
-    """Sends notices to every channel. A channel that fails is logged and never fails the training."""
-
-    def send(self, notice: Notice) -> None:
-        """Tells everyone who is to be told."""
+    Raises InputError, without the URL, where a channel cannot be.
+    """
+    patience = Patience()
+    return Notifier(from_environment(environment, patience), patience.total + 1)
