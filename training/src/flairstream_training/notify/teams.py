@@ -15,7 +15,7 @@ CARD_BYTES = 20_000
 POSTS, POSTS_SECONDS = 25, 300.0
 _ACTIONS = 6  # a card's most in Teams
 _COLORS = {"info": "Accent", "good": "Good", "warning": "Warning", "critical": "Attention"}
-_MARKDOWN = re.compile(r"([\\`*_\[\]~<>])|^(\s*)([-+#]|\d+(?=[.)]\s))", re.MULTILINE)
+_MARKDOWN = re.compile(r"([\\`*_\[\]~<>])|^(\s*)(#|[-+](?=[\s-])|\d+(?=[.)]\s))", re.MULTILINE)
 
 
 class Teams:
@@ -43,22 +43,21 @@ class Teams:
 
 def message(notice: Notice) -> dict:
     """The message with its card, in at most CARD_BYTES of JSON; what is left out is said in it."""
-    facts = [(name, cut(value, 500)) for name, value in notice.rows]
-    shown, text = len(facts), cut(notice.text, 4000)
-    body = _message(notice, facts, shown, text)
+    rows = [{"title": escape(cut(name, 100)), "value": escape(cut(value, 500))} for name, value in notice.rows]
+    shown, text = len(rows), cut(notice.text, 4000)
+    body = _message(notice, rows, shown, text)
     while len(encode(body)) > CARD_BYTES:
         if shown:
             shown -= 1
         else:
             text = cut(notice.text, len(text) // 2)
-        body = _message(notice, facts, shown, text)
+        body = _message(notice, rows, shown, text)
     return body
 
 
-def _message(notice: Notice, facts: list[tuple[str, str]], shown: int, text: str) -> dict:
-    rows = [{"title": escape(cut(name, 100)), "value": escape(value)} for name, value in facts[:shown]]
-    if left_out := len(facts) - shown:
-        rows.append({"title": "…", "value": f"{left_out} more left out: a card takes {CARD_BYTES // 1000} KB"})
+def _message(notice: Notice, rows: list[dict], shown: int, text: str) -> dict:
+    more = f"{len(rows) - shown} more left out: a card takes {CARD_BYTES // 1000} KB"
+    facts = rows if shown == len(rows) else [*rows[:shown], {"title": "…", "value": more}]
     heading = {"weight": "Bolder", "size": "Medium", "style": "heading", "color": _COLORS[notice.severity]}
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
@@ -67,7 +66,7 @@ def _message(notice: Notice, facts: list[tuple[str, str]], shown: int, text: str
         "msteams": {"width": "Full"},
         "body": [
             {"type": "TextBlock", "text": escape(notice.title), "wrap": True, **heading},
-            {"type": "FactSet", "facts": rows},
+            {"type": "FactSet", "facts": facts},
             *([{"type": "TextBlock", "text": escape(text), "wrap": True}] if text else []),
         ],
         "actions": [
