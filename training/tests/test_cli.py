@@ -45,7 +45,7 @@ def test_help_explains(arguments, parts):
 def test_an_error_is_one_line_without_traceback(tmp_path):
     done = run(*train_arguments(tmp_path / "nowhere", tmp_path, tmp_path / "out"))
     assert done.returncode == 2
-    assert done.stderr == f"flairstream-train: train rows: no file {tmp_path}/nowhere/train.jsonl\n"
+    assert done.stderr == f"flairstream-train: --data: no folder {tmp_path}/nowhere\n"
 
 
 def test_bad_usage_is_code_2():

@@ -79,11 +79,18 @@ def test_labels_that_flair_keeps_are_refused(tmp_path, label):
         load(folder)
 
 
-def test_missing_files_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"train rows: no file .*train\.jsonl"):
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"--data: no folder .*nowhere"):
         data.split_paths(tmp_path / "nowhere", {})
-    with pytest.raises(InputError, match="give --data FOLDER"):
+    with pytest.raises(
+        InputError, match="no train and no test rows: give --data FOLDER, or --train FILE and --test FILE"
+    ):
         data.split_paths(None, {})
+    with pytest.raises(InputError, match=r"test rows: no file .*other\.jsonl"):
+        data.split_paths(None, {"test": tmp_path / "other.jsonl"})
+    write_rows(tmp_path / "train.jsonl", rows(("my",)))
+    with pytest.raises(InputError, match=r"no test rows: add test\.jsonl \(or \.csv\) to .*, or give --test FILE"):
+        data.split_paths(tmp_path, {})
 
 
 def test_reference_rows_are_kept_aside_from_validation_whatever_their_order(data_folder):

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import flair
@@ -15,31 +15,14 @@ from flair.models import TextClassifier
 from flair.trainers import ModelTrainer
 from flair.trainers.plugins import TrainerPlugin
 from tqdm import tqdm
-from transformers import AutoConfig
 
-from . import preprocessing, tokenizer, weights
+from . import base_model, encoder, preprocessing, tokenizer
 from .data import Dataset, Row
 from .errors import InputError
+from .hyper_parameters import HyperParameters
 
 LABEL_TYPE = "label"
 _RECORD = "hyper_parameters.json"
-
-
-@dataclass(frozen=True)
-class HyperParameters:
-    """What a training run is decided by, beside the data and the base model."""
-
-    epochs: int = 3
-    learning_rate: float = 5e-5
-    batch_size: int = 16
-    warmup: float = 0.1  # share of the steps in which the rate rises
-    dropout: float = 0.0  # of the text's embedding, before the decoder
-    pooling: str = "mean"  # or "cls"
-    max_tokens: int = 512  # with [CLS] and [SEP]; lowered to what the base model can take
-    patience: int = 0  # epochs without a better macro F1 on validation after which to stop; 0: never
-    class_weights: str = "none"  # or "balanced": a label's weight is the inverse of its share
-    seed: int = 42
-    threads: int = 1  # a sum's order, and so the last digits, depend on it
 
 
 def train(
@@ -58,10 +41,10 @@ def train(
         multi_label=dataset.multi_label,
         dropout=params.dropout,
     )
-    weights.check(classifier)
+    encoder.check(classifier)
     tokenizer.serving_json(classifier)
     corpus = Corpus(
-        train=_sentences(dataset.train), dev=_sentences(dataset.validation), test=None, sample_missing_splits=False
+        train=sentences(dataset.train), dev=sentences(dataset.validation), test=None, sample_missing_splits=False
     )
     ModelTrainer(classifier, corpus).fine_tune(
         work,
@@ -97,9 +80,8 @@ def load(path: Path) -> TextClassifier:
 
 
 def _embeddings(base: str, params: HyperParameters) -> TransformerDocumentEmbeddings:
+    limit = base_model.limit(base, params.max_tokens)
     try:
-        config = AutoConfig.from_pretrained(base)
-        limit = min(params.max_tokens, getattr(config, "max_position_embeddings", params.max_tokens))
         return TransformerDocumentEmbeddings(
             base,
             fine_tune=True,
@@ -109,8 +91,7 @@ def _embeddings(base: str, params: HyperParameters) -> TransformerDocumentEmbedd
             **preprocessing.EMBEDDINGS,
         )
     except Exception as err:  # each library below raises its own
-        reason = str(err).strip().partition("\n")[0]
-        raise InputError(f"base model {base}: want a Hugging Face model folder or a hub name: {reason}") from None
+        raise base_model.refused(base, err) from None
 
 
 def _dictionary(labels: list[str]) -> Dictionary:
@@ -120,7 +101,8 @@ def _dictionary(labels: list[str]) -> Dictionary:
     return dictionary
 
 
-def _sentences(rows: list[Row]) -> FlairDatapointDataset[Sentence]:
+def sentences(rows: list[Row]) -> FlairDatapointDataset[Sentence]:
+    """The rows as Flair takes them."""
     return FlairDatapointDataset([_labelled(row) for row in rows])
 
 

@@ -1,0 +1,18 @@
+"""Labelled rows, and where they come from: files, Flair's datasets, the Hugging Face hub, CLINC150's home."""
+
+from .files import Rows, load, read_rows, split_paths
+from .rows import RESERVED_LABELS, SPLITS, Dataset, Found, Row, complete, set_aside
+
+__all__ = [
+    "RESERVED_LABELS",
+    "SPLITS",
+    "Dataset",
+    "Found",
+    "Row",
+    "Rows",
+    "complete",
+    "load",
+    "read_rows",
+    "set_aside",
+    "split_paths",
+]
