@@ -7,46 +7,29 @@ batch_size = [8, 16, 32]                         # one of these
 pooling = "mean"                                 # always this
 """
 
-import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError
+from .hyper_parameters import HyperParameters
 
 Value = float | int | str
 
 RANGES = ("uniform", "log_uniform")
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What values a key takes."""
-
-    type: type
-    low: float = 0
-    high: float = math.inf
-    words: tuple[str, ...] = ()  # the only ones, where there are any
-    want: str = ""
-
-    def takes(self, value: object) -> bool:
-        """Whether it is such a value. A whole number is a fraction too; true and false are neither."""
-        if self.type is str:
-            return isinstance(value, str) and bool(value) and (not self.words or value in self.words)
-        numbers = (int, float) if self.type is float else (int,)
-        return isinstance(value, numbers) and not isinstance(value, bool) and self.low <= value <= self.high
-
-
 KEYS = {
-    "learning_rate": Kind(float, 1e-9, 10, want="a number from 1e-9 to 10"),
-    "batch_size": Kind(int, 1, want="a whole number, at least 1"),
-    "epochs": Kind(int, 1, want="a whole number, at least 1"),
-    "warmup": Kind(float, 0, 1, want="a share of the steps, 0 to 1"),
-    "pooling": Kind(str, words=("mean", "cls"), want='"mean" or "cls"'),
-    "dropout": Kind(float, 0, 0.95, want="a share, 0 to 0.95"),
-    "max_tokens": Kind(int, 8, want="a whole number, at least 8"),
-    "base": Kind(str, want="a model folder or hub name"),
+    "learning_rate": float,
+    "batch_size": int,
+    "epochs": int,
+    "warmup": float,
+    "pooling": str,
+    "dropout": float,
+    "max_tokens": int,
+    "base": str,
 }
+_WANTED = {float: "a number", int: "a whole number", str: "a word in quotes"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +43,7 @@ class Parameter:
     @property
     def whole(self) -> bool:
         """Whether its values are whole numbers."""
-        return KEYS[self.name].type is int
+        return KEYS[self.name] is int
 
     def record(self) -> object:
         """As it stands in the file."""
@@ -140,7 +123,7 @@ def _range(name: str, value: dict) -> Parameter:
     if len(value) != 1 or next(iter(value)) not in RANGES:
         raise InputError(f"{name}: want one of {{ uniform = [low, high] }} and {{ log_uniform = [low, high] }}")
     ((draw, bounds),) = value.items()
-    if KEYS[name].type is str:
+    if KEYS[name] is str:
         raise InputError(f"{name}: has no ranges; give a list")
     if not isinstance(bounds, list) or len(bounds) != 2:
         raise InputError(f"{name}: {draw} wants [low, high]")
@@ -154,6 +137,12 @@ def _range(name: str, value: dict) -> Parameter:
 
 def _checked(name: str, value: object) -> Value:
     kind = KEYS[name]
-    if not kind.takes(value):
-        raise InputError(f"{name}: want {kind.want}, not {value!r}")
-    return kind.type(value)
+    numbers = (int, float) if kind is float else kind  # a whole number is a fraction too; true and false are neither
+    if not isinstance(value, numbers) or isinstance(value, bool):
+        raise InputError(f"{name}: want {_WANTED[kind]}, not {value!r}")
+    value = kind(value)
+    if name != "base":
+        HyperParameters(**{name: value})  # raises InputError for what is out of bounds
+    elif not value.strip():
+        raise InputError("base: want a model folder or hub name")
+    return value

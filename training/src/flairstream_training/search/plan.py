@@ -22,7 +22,7 @@ class Plan:
     program: Sequence[str] = PROGRAM
 
     def record(self) -> dict:
-        """What makes it this search and no other; the number of trials may grow, and how many run at once may change."""
+        """What makes it this search and no other. Their number may grow, and how many run at once may change."""
         return {
             "format": 1,
             "space": self.space.record(),
