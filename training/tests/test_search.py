@@ -14,7 +14,7 @@ from hyperopt.base import Domain
 from flairstream_training import search, space
 from flairstream_training.data import Dataset, Row
 from flairstream_training.errors import InputError
-from flairstream_training.search import proposer
+from flairstream_training.search import outcome, proposer
 from flairstream_training.tracking import NoTracker
 
 SPACE = space.parse(
@@ -275,6 +275,30 @@ def _is_read(fifo: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_the_table_has_the_best_first_and_the_failed_last(plan):
+    values = {"learning_rate": 4.3e-5, "batch_size": 8, "epochs": 2, "pooling": "mean"}
+    trials = [
+        search.Trial(0, values, 61.5, failure="no device"),
+        search.Trial(1, values, 62.0, 0.91, 0.92, 0.3),
+        search.Trial(2, values | {"batch_size": 16}, 60.0, 0.95, 0.96, 0.2),
+    ]
+    assert outcome.text(plan(3), trials).splitlines() == [
+        "trial  macro f1  behind best  accuracy    loss  learning rate  batch size  epochs  pooling  seconds  failure",
+        "    3    0.9500       0.0000    0.9600  0.2000        4.3e-05          16       2     mean       60",
+        "    2    0.9100       0.0400    0.9200  0.3000        4.3e-05           8       2     mean       62",
+        "    1         -            -         -       -        4.3e-05           8       2     mean       62  no device",
+    ]
+    assert outcome.winner(plan(3), trials) is trials[2]
+
+
+def test_a_search_without_a_winner_says_why(plan):
+    trials = [search.Trial(0, {}, 1.0, failure="no such device"), search.Trial(1, {}, 1.0, failure="out of memory")]
+    with pytest.raises(
+        InputError, match=r"all 2 trials failed: no such device \(and 1 other reasons: see .*trials.txt\)"
+    ):
+        outcome.winner(plan(2), trials)
 
 
 def score(values: dict) -> float:

@@ -18,7 +18,6 @@ from .journal import Journal
 from .plan import Plan, Trial, best
 from .process import LOG, Process
 from .progress import Progress
-from .proposer import Proposer
 
 __all__ = ["Plan", "Process", "Trial", "best", "run"]
 
@@ -50,6 +49,8 @@ class _Running:
 
 class _Search:
     def __init__(self, plan: Plan, tracker: Tracker, journal: Journal) -> None:
+        from .proposer import Proposer  # Hyperopt takes seconds to import, and pictures of trials do without
+
         self._plan, self._tracker, self._journal = plan, tracker, journal
         self._proposer = Proposer(plan.space, int(plan.settings["seed"]))
         self._trials: list[Trial] = []

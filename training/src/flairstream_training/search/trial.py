@@ -13,6 +13,7 @@ from typing import TextIO
 
 from ..data import Dataset, read_rows
 from ..errors import InputError
+from .process import LOG
 
 
 class Channel:
@@ -41,8 +42,8 @@ def main() -> int:
         channel.say({"figures": figures(request, channel)})
     except InputError as err:
         channel.say({"failure": str(err)})
-    except Exception as err:  # each library raises its own; the log has where
-        channel.say({"failure": f"{type(err).__name__}: {str(err).strip().partition(chr(10))[0]}"})
+    except Exception as err:  # what a library says may hold a row's text: that stays in the log
+        channel.say({"failure": f"{type(err).__name__}; see {Path(request['work']) / LOG}"})
         raise
     return 0
 
