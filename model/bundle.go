@@ -22,7 +22,7 @@ const (
 
 // What is read into memory whole has a limit, so that a wrong folder can not exhaust it.
 const (
-	maxManifest  = 1 << 20
+	MaxManifest  = 1 << 20 // bundle.json
 	maxTokenizer = 64 << 20
 	maxGolden    = 16 << 20
 )
@@ -62,16 +62,16 @@ func open(dir string) (*Bundle, error) {
 	if !info.IsDir() {
 		return nil, errors.New("not a folder: give the folder that holds " + ManifestFile)
 	}
-	data, err := readFile(filepath.Join(dir, ManifestFile), maxManifest)
+	data, err := readFile(filepath.Join(dir, ManifestFile), MaxManifest)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("no %s in it: give a folder that the training's export wrote", ManifestFile)
 	}
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := parseManifest(data)
+	manifest, digest, err := ParseManifest(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%w", ErrCorrupt, err)
+		return nil, err
 	}
 	if err := checkFiles(dir, manifest.Files); err != nil {
 		return nil, fmt.Errorf("%w\n%w", ErrCorrupt, err)
@@ -79,8 +79,18 @@ func open(dir string) (*Bundle, error) {
 	if err := checkConfig(filepath.Join(dir, ConfigFile), manifest.Labels); err != nil {
 		return nil, fmt.Errorf("%w\n%w", ErrCorrupt, err)
 	}
+	return &Bundle{Dir: dir, Manifest: manifest, Digest: digest}, nil
+}
+
+// ParseManifest reads the content of a bundle.json, and gives the model's digest as well. All faults are reported at once,
+// and match ErrCorrupt.
+func ParseManifest(data []byte) (Manifest, string, error) {
+	manifest, err := parseManifest(data)
+	if err != nil {
+		return Manifest{}, "", fmt.Errorf("%w\n%w", ErrCorrupt, err)
+	}
 	digest := sha256.Sum256(data)
-	return &Bundle{Dir: dir, Manifest: manifest, Digest: hex.EncodeToString(digest[:])}, nil
+	return manifest, hex.EncodeToString(digest[:]), nil
 }
 
 // Path is where the bundle's file of that name is.

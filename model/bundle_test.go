@@ -87,7 +87,7 @@ func TestOpenNamesWhatIsNoBundle(t *testing.T) {
 
 func TestOpenReadsNoMoreThanAManifest(t *testing.T) {
 	dir := writeBundle(t, nil)
-	write(t, filepath.Join(dir, ManifestFile), bytes.Repeat([]byte(" "), maxManifest+1))
+	write(t, filepath.Join(dir, ManifestFile), bytes.Repeat([]byte(" "), MaxManifest+1))
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "more than 1048576 bytes") {
 		t.Errorf("Open = %v, want that bundle.json is too long", err)
 	}

@@ -10,7 +10,7 @@ import (
 // checkConfig holds the labels against those of Hugging Face's config.json: the graph has no names for its logits, so a
 // wrong order would show nowhere else.
 func checkConfig(path string, labels []string) error {
-	data, err := readFile(path, maxManifest)
+	data, err := readFile(path, MaxManifest)
 	if err != nil {
 		return err
 	}

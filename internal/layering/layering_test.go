@@ -39,6 +39,15 @@ var rules = []rule{
 	{"model/tokenizer", nil},
 	{"model/onnx", []string{"github.com/yalue/onnxruntime_go"}},
 	{"model/classifier", []string{"model", "model/tokenizer", "model/onnx"}},
+	{"model/registry", []string{"model"}},
+	{"model/registry/file", []string{"model", "model/registry"}},
+	{"model/registry/mlflow", []string{"model", "model/registry", "tracking/mlflow"}},
+	{"model/registry/wandb", []string{"model", "model/registry", "tracking/wandb"}},
+	{"model/registry/s3", []string{
+		"model", "model/registry", "internal/web", "github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/...",
+	}},
+	{"model/registry/open", []string{"model/registry/...", "tracking/..."}},
+	{"tracking/...", []string{"internal/secret", "internal/web"}},
 
 	{"worker", []string{"event", "queue", "model", "internal/...", "github.com/prometheus/client_golang/...", "golang.org/x/sync/..."}},
 	{"producer", []string{"event", "queue", "internal/...", "github.com/prometheus/client_golang/...", "golang.org/x/sync/..."}},
