@@ -53,23 +53,23 @@ def run(job: Job) -> Result:
     Whatever ends it early is told too: to the tracker, and in a notice. Then it is raised again.
     """
     job.work.mkdir(parents=True, exist_ok=True)
-    notice = _notice(job)
+    notice = notices(job)
     try:
-        looked = _look(job)
+        looked = look(job)
         job.notifier.send(_started(notice, job, looked))
         manifest = _train(job)
         registered = _register(job)
     except BaseException as err:
-        reason = _reason(err)
-        job.tracker.finish(reason)
-        job.notifier.send(replace(notice("training_failed", "critical", "training failed"), text=reason))
+        why = reason(err)
+        job.tracker.finish(why)
+        job.notifier.send(replace(notice("training_failed", "critical", "training failed"), text=why))
         raise
     job.tracker.finish()
     job.notifier.send(_finished(notice, manifest, registered))
     return Result(manifest, job.request.out, job.work, registered, looked)
 
 
-def _look(job: Job) -> report.Report:
+def look(job: Job) -> report.Report:
     """Reports on the rows before anything is spent on them."""
     looked = report.make(job.dataset, base_model.tokenizer(job.base), base_model.limit(job.base, job.params.max_tokens))
     (job.work / "report.json").write_text(json.dumps(looked.record(), indent=2, ensure_ascii=False) + "\n")
@@ -95,7 +95,7 @@ def _register(job: Job) -> "object | None":
     return registry.submit(job.request.out, job.dataset.test, job.register, job.tracker, job.notifier)
 
 
-def _notice(job: Job):
+def notices(job: Job):
     """Makes notices of this run."""
     identity = job.request.identity
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -138,7 +138,7 @@ def _finished(notice, manifest: dict, registered) -> Notice:
     return notice("training_finished", "good", "training finished", tuple(facts.items()))
 
 
-def _reason(err: BaseException) -> str:
+def reason(err: BaseException) -> str:
     """One line, without a row's text: what a library says may hold one."""
     if isinstance(err, (InputError, Stopped)):
         return str(err)
