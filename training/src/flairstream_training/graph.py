@@ -74,6 +74,7 @@ class Tokens:
     positions: str  # [n] in the token's text
     rows: str  # [batch, sequence] the packed token that stands there; at padding, any
     sequence: str  # scalar, the padded length
+    real: str  # [batch, sequence] 1 where Flair sees no padding: the mask, unless padding can be typed
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def build(weights: Weights, arithmetic: Arithmetic, extra_outputs: tuple[str, ..
     """Builds the graph: input_ids, attention_mask int64 [batch, sequence] to logits and embedding float32."""
     g = Graph()
     mask = g.op("Cast", "mask", "attention_mask", to=TensorProto.FLOAT)
-    tokens = _pack(g)
+    tokens = _pack(g, weights.padding)
     heads = _heads(g, tokens, mask, weights.heads)
     x = _embed(g, tokens, weights, arithmetic)
     for i, layer in enumerate(weights.layers[:-1]):
@@ -100,7 +101,7 @@ def build(weights: Weights, arithmetic: Arithmetic, extra_outputs: tuple[str, ..
         first = _first_token(g, name, x, tokens, heads, last, weights, arithmetic)
         g.op("Identity", "embedding", first)
     else:
-        _mean(g, _layer(g, name, x, heads, last, weights, arithmetic), tokens, mask)
+        _mean(g, _layer(g, name, x, heads, last, weights, arithmetic), tokens, _first_real(g, tokens, weights, mask))
     decoder = weights.decoder
     g.op(
         "Gemm",
@@ -112,7 +113,7 @@ def build(weights: Weights, arithmetic: Arithmetic, extra_outputs: tuple[str, ..
     return _model(g, len(decoder.bias), weights.hidden_size, extra_outputs)
 
 
-def _pack(g: Graph) -> Tokens:
+def _pack(g: Graph, padding: int | None) -> Tokens:
     shape = g.op("Shape", "shape", "input_ids")
     sequence = g.op("Gather", "sequence", shape, g.int(1))
     flat = g.op("Reshape", "mask/flat", "attention_mask", g.ints(-1))
@@ -124,14 +125,29 @@ def _pack(g: Graph) -> Tokens:
         positions=g.op("Mod", "tokens/positions", places, sequence),
         rows=g.op("Reshape", "tokens/rows", row, shape),
         sequence=sequence,
+        real="attention_mask" if padding is None else _real(g, padding),
     )
+
+
+def _real(g: Graph, padding: int) -> str:
+    typed = g.op("Cast", "ids/typed", g.op("Equal", "ids/padding", "input_ids", g.int(padding)), to=TensorProto.INT64)
+    return g.op("Mul", "real", "attention_mask", g.op("Sub", "ids/other", g.int(1), typed))
 
 
 def _embed(g: Graph, tokens: Tokens, weights: Weights, arithmetic: Arithmetic) -> str:
     ids = g.op("Gather", "tokens/ids", g.op("Reshape", "ids/flat", "input_ids", g.ints(-1)), tokens.places)
     words = arithmetic.rows(g, "words", weights.words, ids)
-    positions = g.op("Gather", "positions", g.constant("positions/table", weights.positions), tokens.positions)
-    return _norm(g, "embedded", words, positions, weights.norm, weights.epsilon)
+    rows = _counted(g, tokens) if weights.padding is not None and weights.positions_past_padding else tokens.positions
+    positions = g.op("Gather", "positions", g.constant("positions/table", weights.positions), rows)
+    embedded = _norm(g, "embedded", words, positions, weights.norm, weights.epsilon)
+    return embedded if weights.projection is None else arithmetic.dense(g, "projected", embedded, weights.projection)
+
+
+def _counted(g: Graph, tokens: Tokens) -> str:
+    """Positions counted over real tokens only; -1, the last row, where padding was typed."""
+    counted = g.op("Mul", "real/counted", g.op("CumSum", "real/sum", tokens.real, g.int(1)), tokens.real)
+    flat = g.op("Reshape", "real/flat", g.op("Sub", "real/positions", counted, g.int(1)), g.ints(-1))
+    return g.op("Gather", "positions/rows", flat, tokens.places)
 
 
 def _heads(g: Graph, tokens: Tokens, mask: str, count: int) -> Heads:
@@ -224,6 +240,15 @@ def _norm(g: Graph, name: str, x: str, skip: str, norm: Norm, epsilon: float) ->
     """LayerNorm of x + skip."""
     scale, shift = g.constant(f"{name}/scale", norm.scale), g.constant(f"{name}/shift", norm.shift)
     return g.op("SkipLayerNormalization", name, x, skip, scale, shift, domain=MICROSOFT, epsilon=epsilon)
+
+
+def _first_real(g: Graph, tokens: Tokens, weights: Weights, mask: str) -> str:
+    """The mask of the tokens that Flair's mean is over: the first n, where n of a text's ids are not padding's."""
+    if weights.padding is None:
+        return mask
+    count = g.op("ReduceSum", "real/count", tokens.real, g.ints(1), keepdims=1)
+    places = g.op("Range", "sequence/places", g.int(0), tokens.sequence, g.int(1))
+    return g.op("Cast", "real/first", g.op("Less", "real/first/bool", places, count), to=TensorProto.FLOAT)
 
 
 def _mean(g: Graph, x: str, tokens: Tokens, mask: str) -> None:

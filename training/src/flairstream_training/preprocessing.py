@@ -27,18 +27,26 @@ _CLEANED = str.maketrans(
 
 
 def sentence(text: str) -> "Sentence":
-    """The text as Flair must see it: cleaned, split at U+0020 only."""
-    return _flair_sentence()(text, use_tokenizer=False)
+    """The text as Flair must see it: cleaned, and one word, so that nothing but the model's tokenizer splits it."""
+    made, whole = _flair()
+    return made(text, use_tokenizer=whole)
 
 
 @functools.cache
-def _flair_sentence() -> type["Sentence"]:
-    """Imports Flair, which takes seconds, only where it is needed; and quietens it."""
+def _flair():
+    """Flair's Sentence, and a word tokenizer that splits nothing. Flair is imported, which takes seconds, only here."""
     from flair.data import Sentence
+    from flair.tokenization import Tokenizer as WordTokenizer
+
+    class Whole(WordTokenizer):
+        """A text of nothing but U+0020 has no word and so gets no label, as with Flair's SpaceTokenizer."""
+
+        def tokenize(self, text: str) -> list[str]:
+            return [text] if text.strip(" ") else []
 
     logging.getLogger("flair").setLevel(logging.ERROR)  # it warns of every empty text and logs every batch
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"flair\.")  # of calls its users can not change
-    return Sentence
+    return Sentence, Whole()
 
 
 def clean(text: str) -> str:

@@ -1,14 +1,13 @@
-"""The numbers of a trained classifier, taken out of Flair and checked for what the graph can reproduce."""
+"""The numbers of a trained classifier, taken out of Flair: of any encoder whose layers are BERT's."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from flair.embeddings import TransformerDocumentEmbeddings
 from flair.models import TextClassifier
-from transformers import BertModel
+from transformers import DistilBertModel
 
-from .errors import InputError
+from . import encoder
 
 
 @dataclass(frozen=True)
@@ -45,69 +44,62 @@ class Layer:
 class Weights:
     """The whole classifier: embeddings, layers, pooling ("cls" or "mean"), decoder."""
 
-    words: np.ndarray  # [vocabulary, hidden]
-    positions: np.ndarray  # [position, hidden], the embedding of token type 0 added
+    words: np.ndarray  # [vocabulary, width]
+    positions: np.ndarray  # [position, width], the embedding of token type 0 added
     norm: Norm
     layers: list[Layer]
     decoder: Dense
     heads: int
     epsilon: float
     pooling: str
+    projection: Dense | None = None  # from the embeddings' width to the layers', where they differ
+    padding: int | None = None  # its id, where a text can have it too (typed, with Unigram); None where none can
+    positions_past_padding: bool = False  # they are counted without it, and its own row stands last
 
     @property
     def hidden_size(self) -> int:
-        return self.words.shape[1]
-
-
-def check(classifier: TextClassifier) -> None:
-    """Refuses what the exported graph would not compute exactly as Flair does."""
-    embeddings = classifier.embeddings
-    if not isinstance(embeddings, TransformerDocumentEmbeddings):
-        raise InputError(f"cannot export {type(embeddings).__name__}: only TransformerDocumentEmbeddings")
-    config = embeddings.model.config
-    activation = getattr(config, "hidden_act", "none")
-    longest, positions = embeddings.tokenizer.model_max_length, getattr(config, "max_position_embeddings", 0)
-    faults = {
-        f'a model of type "{config.model_type}": only "bert"': not isinstance(embeddings.model, BertModel),
-        f'activation "{activation}": only "gelu"': activation != "gelu",
-        "position embeddings other than absolute": getattr(config, "position_embedding_type", "") != "absolute",
-        f'pooling "{embeddings.cls_pooling}": only "mean" and "cls"': embeddings.cls_pooling not in ("mean", "cls"),
-        f"texts of up to {longest} tokens, with {positions} positions": longest > positions,
-        "layers other than the last": embeddings.layer_indexes != [-1],
-        "context from neighbouring sentences": embeddings.context_length != 0 or embeddings.use_context_separator,
-        "texts split into windows (allow_long_sentences)": embeddings.allow_long_sentences,
-        "special tokens read from text (split_special_tokens is off)": not embeddings.tokenizer.split_special_tokens,
-        "multi-label": classifier.multi_label,
-        "a decoder that is not one linear layer": not isinstance(classifier.decoder, torch.nn.Linear),
-    }
-    for fault, present in faults.items():
-        if present:
-            raise InputError(f"cannot export this classifier exactly: {fault}")
+        return self.decoder.weight.shape[0]
 
 
 def extract(classifier: TextClassifier) -> Weights:
     """Copies the weights out as float32 arrays."""
-    check(classifier)
+    encoder.check(classifier)
     embeddings = classifier.embeddings
-    model: BertModel = embeddings.model
-    table = model.embeddings
+    model, typed = embeddings.model, encoder.padding_can_be_typed(embeddings.tokenizer)
+    table, past_padding = model.embeddings, encoder.positions_past_padding(model)
+    projection = getattr(model, "embeddings_project", None)
     return Weights(
         words=_array(table.word_embeddings.weight),
-        positions=_array(table.position_embeddings.weight) + _array(table.token_type_embeddings.weight)[0],
+        positions=_positions(table, past_padding),
         norm=_norm(table.LayerNorm),
-        layers=[_layer(layer) for layer in model.encoder.layer],
+        projection=None if projection is None else _dense(projection),
+        layers=[*map(_distilled, model.transformer.layer)]
+        if isinstance(model, DistilBertModel)
+        else [*map(_layer, model.encoder.layer)],
         decoder=_dense(classifier.decoder),
         heads=model.config.num_attention_heads,
-        epsilon=model.config.layer_norm_eps,
+        epsilon=table.LayerNorm.eps,
         pooling=embeddings.cls_pooling,
+        padding=embeddings.tokenizer.pad_token_id if typed else None,
+        positions_past_padding=past_padding,
     )
 
 
+def _positions(table, past_padding: bool) -> np.ndarray:
+    """Row by row as a text's tokens meet them; RoBERTa's first token stands behind padding's row, which goes last."""
+    positions = _array(table.position_embeddings.weight)
+    if past_padding:
+        first = table.position_embeddings.padding_idx + 1
+        positions = np.concatenate([positions[first:], positions[first - 1 : first]])
+    types = getattr(table, "token_type_embeddings", None)
+    return positions if types is None else positions + _array(types.weight)[0]
+
+
 def _layer(layer) -> Layer:
+    """Of BERT and of those that keep its names."""
     attention = layer.attention.self
-    query, root = _dense(attention.query), np.float32(np.sqrt(attention.attention_head_size))
     return Layer(
-        query=Dense(query.weight / root, query.bias / root),
+        query=_query(attention.query, attention.attention_head_size),
         key=_dense(attention.key),
         value=_dense(attention.value),
         attention_output=_dense(layer.attention.output.dense),
@@ -116,6 +108,25 @@ def _layer(layer) -> Layer:
         narrow=_dense(layer.output.dense),
         norm=_norm(layer.output.LayerNorm),
     )
+
+
+def _distilled(layer) -> Layer:
+    attention = layer.attention
+    return Layer(
+        query=_query(attention.q_lin, attention.attention_head_size),
+        key=_dense(attention.k_lin),
+        value=_dense(attention.v_lin),
+        attention_output=_dense(attention.out_lin),
+        attention_norm=_norm(layer.sa_layer_norm),
+        wide=_dense(layer.ffn.lin1),
+        narrow=_dense(layer.ffn.lin2),
+        norm=_norm(layer.output_layer_norm),
+    )
+
+
+def _query(linear: torch.nn.Linear, width: int) -> Dense:
+    query, root = _dense(linear), np.float32(np.sqrt(width))
+    return Dense(query.weight / root, query.bias / root)
 
 
 def _dense(linear: torch.nn.Linear) -> Dense:
