@@ -1,30 +1,221 @@
+import dataclasses
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
+from flair.trainers.plugins import TrainerPlugin
 
 from flairstream_training import data, train
+from flairstream_training.data import Dataset, Row
 from flairstream_training.errors import InputError
+from flairstream_training.hyper_parameters import HyperParameters
+
+PARAMS = HyperParameters(epochs=3, learning_rate=1e-3, batch_size=8, dropout=0.2, seed=3)
 
 
 @pytest.fixture(scope="module")
-def weights(data_folder, base, tmp_path_factory):
-    """Trains for one epoch with a seed; gives the decoder's and a table's weights."""
-    dataset = data.load(data.split_paths(data_folder, {}), "", "", "")
-    train.set_threads(1)
-
-    def run(seed: int) -> torch.Tensor:
-        params = train.HyperParameters(epochs=1, seed=seed)
-        classifier = train.train(dataset, str(base), params, tmp_path_factory.mktemp("work"))
-        return torch.cat([p.detach().flatten() for p in classifier.parameters()])
-
-    return run
+def dataset(data_folder) -> Dataset:
+    return data.load(data.split_paths(data_folder, {}), "", "", "")
 
 
-def test_same_seed_same_model(weights):
-    first = weights(3)
-    assert torch.equal(first, weights(3))
-    assert not torch.equal(first, weights(4))
+def numbers(classifier) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in classifier.parameters()])
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, base, tmp_path_factory):
+    """A training that nothing disturbed: its folder and its weights."""
+    work = tmp_path_factory.mktemp("whole")
+    return work, numbers(train.train(dataset, str(base), PARAMS, work))
+
+
+def test_same_seed_same_model(whole, dataset, base, tmp_path):
+    assert torch.equal(whole[1], numbers(train.train(dataset, str(base), PARAMS, tmp_path / "same")))
+    other = dataclasses.replace(PARAMS, seed=4)
+    assert not torch.equal(whole[1], numbers(train.train(dataset, str(base), other, tmp_path / "other")))
+
+
+# Trains as the tests do, and once the first checkpoint is there stands still in the middle of the next epoch.
+_STAND_STILL = """
+import signal, sys
+from pathlib import Path
+from flair.trainers.plugins import TrainerPlugin
+from flairstream_training import data, train
+from flairstream_training.hyper_parameters import HyperParameters
+
+class StandStill(TrainerPlugin):
+    @TrainerPlugin.hook
+    def after_training_batch(self, epoch, batch_no, **_):
+        if (epoch, batch_no) == (2, 3):
+            print("standing", flush=True)
+            signal.pause()
+
+folder, base, work, params = sys.argv[1:]
+dataset = data.load(data.split_paths(Path(folder), {}), "", "", "")
+train.train(dataset, base, HyperParameters(**eval(params)), Path(work), [StandStill()])
+"""
+
+
+def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(whole, dataset, data_folder, base, tmp_path, capfd):
+    params = dataclasses.asdict(PARAMS)
+    command = [sys.executable, "-c", _STAND_STILL, str(data_folder), str(base), str(tmp_path / "work"), repr(params)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "standing\n"
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+    again = numbers(train.train(dataset, str(base), PARAMS, tmp_path / "work"))
+    assert "going on after epoch 1 of 3" in capfd.readouterr().err
+    assert torch.equal(whole[1], again)
+    assert losses(tmp_path / "work") == losses(whole[0])
+    assert [path.name for path in (tmp_path / "work" / "checkpoint").iterdir()] == ["request.json"]
+
+
+def losses(work) -> list[list[str]]:
+    """loss.tsv without its clock times."""
+    lines = [line.split("\t") for line in (work / "loss.tsv").read_text().splitlines()]
+    return [line[:1] + line[2:] for line in lines]
+
+
+def test_losses_of_every_epoch_are_kept(whole):
+    assert [line[0] for line in losses(whole[0])] == ["EPOCH", "1", "2", "3"]
+
+
+def test_a_training_that_is_done_is_not_repeated(whole, dataset, base):
+    work, weights = whole
+    before = (work / train.FINAL).stat().st_mtime_ns, train.recorded(work)["ended"]
+    assert torch.equal(weights, numbers(train.train(dataset, str(base), PARAMS, work)))
+    assert before == ((work / train.FINAL).stat().st_mtime_ns, train.recorded(work)["ended"])
+
+
+def test_another_training_is_refused_in_the_same_folder(whole, dataset, base):
+    other = dataclasses.replace(PARAMS, learning_rate=2e-3)
+    with pytest.raises(InputError, match=r"another learning_rate \(0.001, now 0.002\).*another --work"):
+        train.train(dataset, str(base), other, whole[0])
+    fewer = dataclasses.replace(dataset, train=dataset.train[:-1])
+    with pytest.raises(InputError, match="another train rows"):
+        train.train(fewer, str(base), PARAMS, whole[0])
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named(dataset, base, tmp_path):
+    with pytest.raises(InputError):  # begins the folder
+        train.train(dataset, str(base), dataclasses.replace(PARAMS, learning_rate=0.99), tmp_path, [Poison()])
+    (tmp_path / "checkpoint" / "last.pt").write_bytes(b"half a checkpoint")
+    with pytest.raises(InputError, match=r"cannot read .*last\.pt .*: remove it to start this training anew"):
+        train.train(dataset, str(base), dataclasses.replace(PARAMS, learning_rate=0.99), tmp_path)
+
+
+class Poison(TrainerPlugin):
+    """Makes a weight infinite before the second step."""
+
+    @TrainerPlugin.hook
+    def before_training_batch(self, batch_no: int, **_) -> None:
+        if batch_no == 1:
+            next(self.model.parameters()).data.fill_(float("inf"))
+
+
+def test_a_loss_that_is_no_number_ends_it(dataset, base, tmp_path):
+    with pytest.raises(InputError, match="in epoch 1: the loss is nan at step 2; lower the learning rate") as caught:
+        train.train(dataset, str(base), PARAMS, tmp_path, [Poison()])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / train.FINAL).exists()
+    assert train.recorded(tmp_path) == {}
+
+
+class Rise(TrainerPlugin):
+    """Gives a model that knows its task at the end of the second epoch, and one that knows nothing in the others."""
+
+    def __init__(self, good: dict) -> None:
+        super().__init__()
+        self._good = good
+
+    @TrainerPlugin.hook
+    def after_training_epoch(self, epoch: int, **_) -> None:
+        self.model.load_state_dict(self._good)
+        if epoch != 2:
+            torch.nn.init.zeros_(self.model.decoder.weight)
+
+
+def test_early_stopping_keeps_the_best_epoch(trained, dataset, base, tmp_path):
+    params = dataclasses.replace(PARAMS, epochs=9, patience=2)
+    classifier = train.train(dataset, str(base), params, tmp_path, [Rise(trained.classifier.state_dict())])
+    assert [line[0] for line in losses(tmp_path)] == ["EPOCH", "1", "2", "3", "4"]
+    assert torch.equal(numbers(classifier), numbers(trained.classifier))
+    assert torch.equal(numbers(train.load(tmp_path / train.FINAL)), numbers(trained.classifier))
+
+
+def test_ctrl_c_ends_it_without_a_model(dataset, base, tmp_path):
+    class Press(TrainerPlugin):
+        @TrainerPlugin.hook
+        def after_training_batch(self, **_) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train.train(dataset, str(base), PARAMS, tmp_path, [Press()])
+    assert not (tmp_path / train.FINAL).exists()
+
+
+def test_a_full_disk_is_said_in_one_line_and_nothing_half_written_is_left(dataset, base, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot write .*last\.pt: .*make room") as caught:
+            train.train(dataset, str(base), PARAMS, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["request.json"]
+
+
+def test_balanced_weights_make_labels_count_alike():
+    rows = [Row(str(i), ("often",)) for i in range(6)] + [Row("x", ("seldom",)), Row("y", ("seldom",))]
+    weights = train.class_weights(Dataset(rows, [], []))
+    assert weights == {"often": 8 / 12, "seldom": 2.0}
+
+
+def test_class_weights_reach_the_loss(dataset, base, tmp_path):
+    uneven = dataclasses.replace(dataset, train=dataset.train[10:])
+    params = dataclasses.replace(PARAMS, epochs=1, class_weights="balanced")
+    classifier = train.train(uneven, str(base), params, tmp_path)
+    expected = list(train.class_weights(uneven).values())
+    assert classifier.loss_function.weight.tolist() == pytest.approx(expected)
+
+
+def test_rows_with_several_labels_are_learnt(base, tmp_path):
+    texts = {"a": ("rose",), "b": ("bread",), "a b": ("rose", "bread"), "": ("stone",)}
+    rows = [Row(f"{' '.join(words)} {i}", tuple(labels.split())) for labels, words in texts.items() for i in range(12)]
+    dataset = Dataset(rows, rows[::3], [], multi_label=True)
+    params = HyperParameters(epochs=12, learning_rate=3e-3, batch_size=8)
+    classifier = train.train(dataset, str(base), params, tmp_path)
+    sentences = train.sentences([Row("rose bread 3", ()), Row("stone 3", ())])
+    classifier.predict(sentences.datapoints)
+    assert [sorted(label.value for label in sentence.labels) for sentence in sentences.datapoints] == [["a", "b"], []]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("warmup", 1.0),
+        ("dropout", 1.0),
+        ("pooling", "max"),
+        ("max_tokens", 2),
+        ("patience", -1),
+        ("class_weights", "inverse"),
+        ("threads", 0),
+    ],
+)
+def test_hyper_parameters_that_cannot_be_are_refused(name, value):
+    with pytest.raises(InputError, match=f"^{name}: .*; it is"):
+        HyperParameters(**{name: value})
 
 
 def test_label_order_is_that_of_the_data(trained, data_folder):
@@ -37,7 +228,7 @@ def test_a_base_model_that_is_none_is_refused(data_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     for base in (str(tmp_path / "empty"), "no-such-owner/no-such-model"):
         with pytest.raises(InputError, match="want a Hugging Face model folder or a hub name"):
-            train.train(dataset, base, train.HyperParameters(), tmp_path / "work")
+            train.train(dataset, base, HyperParameters(), tmp_path / "work")
 
 
 def test_an_activation_that_is_not_exported_is_refused_before_training(data_folder, base, tmp_path):
@@ -46,7 +237,7 @@ def test_an_activation_that_is_not_exported_is_refused_before_training(data_fold
     config.write_text(config.read_text().replace('"gelu"', '"relu"'))
     dataset = data.load(data.split_paths(data_folder, {}), "", "", "")
     with pytest.raises(InputError, match='cannot export this classifier exactly: activation "relu"'):
-        train.train(dataset, str(other), train.HyperParameters(), tmp_path / "work")
+        train.train(dataset, str(other), HyperParameters(), tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 

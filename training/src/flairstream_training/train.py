@@ -1,5 +1,6 @@
 """Trains a Flair TextClassifier on TransformerDocumentEmbeddings."""
 
+import datetime
 import json
 import sys
 from collections.abc import Sequence
@@ -7,58 +8,130 @@ from dataclasses import asdict
 from pathlib import Path
 
 import flair
+import numpy as np
 import torch
 from flair.data import Corpus, Dictionary, Sentence
 from flair.datasets import FlairDatapointDataset
 from flair.embeddings import TransformerDocumentEmbeddings
 from flair.models import TextClassifier
 from flair.trainers import ModelTrainer
-from flair.trainers.plugins import TrainerPlugin
-from tqdm import tqdm
+from flair.trainers.plugins import LossFilePlugin, TrainerPlugin
+from sklearn.utils.class_weight import compute_class_weight
 
 from . import base_model, encoder, preprocessing, tokenizer
+from .checkpoint import Checkpoint, EpochEnd, replace
 from .data import Dataset, Row
 from .errors import InputError
 from .hyper_parameters import HyperParameters
+from .progress import Finite, Progress
 
 LABEL_TYPE = "label"
-_RECORD = "hyper_parameters.json"
+FINAL = "final-model.pt"
+_RECORD = "hyper_parameters.json"  # stands only where the training is done
 
 
 def train(
     dataset: Dataset, base: str, params: HyperParameters, work: Path, plugins: Sequence[TrainerPlugin] = ()
 ) -> TextClassifier:
-    """Fine-tunes the base model (folder or hub name); work takes Flair's log, final-model.pt and the parameters.
+    """Fine-tunes the base model (folder or hub name); work takes final-model.pt, the parameters and loss.tsv.
 
-    Refuses, before it starts, what could not be exported exactly.
+    Called again with the same folder, rows, base and parameters, it goes on from the last whole epoch, with the same
+    result as if it had never been stopped; with others it refuses. Refuses, before it starts, what could not be
+    exported exactly. Raises InputError where the loss is no number any more, or the disk is full.
     """
+    checkpoint = Checkpoint(work / "checkpoint", _request(dataset, base, params))
+    if (work / _RECORD).is_file() and checkpoint.begun:
+        return load(work / FINAL)
+    torch.set_num_threads(params.threads)
     flair.set_seed(params.seed)
-    labels, embeddings = _dictionary(dataset.labels), _embeddings(base, params)
+    classifier = _classifier(dataset, base, params)
+    state = checkpoint.open()
+    if state:
+        print(f"going on after epoch {state['epoch']} of {params.epochs}", file=sys.stderr)
+    if state and (state["stopped"] or state["epoch"] == params.epochs):
+        classifier.load_state_dict(state["model"])
+    else:
+        _fine_tune(classifier, dataset, params, work, [*plugins, EpochEnd(checkpoint, params.patience, state)], state)
+    if params.patience:
+        classifier.load_state_dict(checkpoint.best())
+    _keep(classifier, params, work)
+    checkpoint.clear()
+    classifier.eval()
+    return classifier
+
+
+def _request(dataset: Dataset, base: str, params: HyperParameters) -> dict:
+    """What decides the weights; threads decide their last digits only."""
+    decided = {key: value for key, value in asdict(params).items() if key != "threads"}
+    rows = {f"{split} rows (SHA-256)": dataset.digest(split) for split in ("train", "validation")}
+    return {"base": base, **decided, **rows}
+
+
+def _classifier(dataset: Dataset, base: str, params: HyperParameters) -> TextClassifier:
     classifier = TextClassifier(
-        embeddings,
+        _embeddings(base, params),
         label_type=LABEL_TYPE,
-        label_dictionary=labels,
+        label_dictionary=_dictionary(dataset.labels),
         multi_label=dataset.multi_label,
         dropout=params.dropout,
+        loss_weights=class_weights(dataset) if params.class_weights == "balanced" else None,
     )
     encoder.check(classifier)
     tokenizer.serving_json(classifier)
+    return classifier
+
+
+def class_weights(dataset: Dataset) -> dict[str, float]:
+    """Weights with which each label's rows count alike in the loss."""
+    every = [label for row in dataset.train for label in row.labels]
+    values = compute_class_weight("balanced", classes=np.array(dataset.labels), y=every)
+    return dict(zip(dataset.labels, map(float, values), strict=True))
+
+
+def _fine_tune(
+    classifier: TextClassifier,
+    dataset: Dataset,
+    params: HyperParameters,
+    work: Path,
+    plugins: Sequence[TrainerPlugin],
+    state: dict | None,
+) -> None:
     corpus = Corpus(
         train=sentences(dataset.train), dev=sentences(dataset.validation), test=None, sample_missing_splits=False
     )
+    done = state["epoch"] if state else 0
+    progress = Progress(len(dataset.train), params.batch_size, params.epochs, done)
     ModelTrainer(classifier, corpus).fine_tune(
         work,
         learning_rate=params.learning_rate,
+        warmup_fraction=params.warmup,
         mini_batch_size=params.batch_size,
         max_epochs=params.epochs,
-        warmup_fraction=params.warmup,
+        epoch=done,
         eval_batch_size=64,
+        main_evaluation_metric=("macro avg", "f1-score"),
         embeddings_storage_mode="none",
-        plugins=[Progress(len(dataset.train), params), *plugins],
+        save_final_model=False,
+        create_file_logs=False,
+        create_loss_file=False,
+        plugins=[Finite(params.learning_rate), progress, _loss_file(work, done), *plugins],
     )
-    (work / _RECORD).write_text(json.dumps(asdict(params), indent=2) + "\n")
-    classifier.eval()
-    return classifier
+
+
+def _loss_file(work: Path, done: int) -> LossFilePlugin:
+    """Flair's table of losses, loss.tsv, without what a run that was killed wrote after its last checkpoint."""
+    path = work / "loss.tsv"
+    lines = path.read_text().splitlines(keepends=True)[: done + 1] if done and path.is_file() else []
+    path.write_text("".join(lines))
+    return LossFilePlugin(base_path=work, epoch=done)
+
+
+def _keep(classifier: TextClassifier, params: HyperParameters, work: Path) -> None:
+    """The parameters come last: they say that the training is done."""
+    replace(work / FINAL, classifier.save)
+    ended = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    record = json.dumps({**asdict(params), "ended": ended}, indent=2) + "\n"
+    replace(work / _RECORD, lambda path: path.write_text(record))
 
 
 def recorded(work: Path) -> dict:
@@ -118,31 +191,3 @@ def set_threads(count: int | None) -> int:
     if count:
         torch.set_num_threads(count)
     return torch.get_num_threads()
-
-
-class Progress(TrainerPlugin):
-    """A bar per epoch on a terminal, and a line at each epoch's end everywhere."""
-
-    def __init__(self, rows: int, params: HyperParameters) -> None:
-        super().__init__()
-        self._batches = -(-rows // params.batch_size)
-        self._epochs = params.epochs
-        self._name = ""
-        self._bar: tqdm | None = None
-
-    @TrainerPlugin.hook
-    def before_training_epoch(self, epoch: int, **_) -> None:
-        self._name = f"epoch {epoch}/{self._epochs}"
-        self._bar = tqdm(total=self._batches, desc=self._name, unit="batch")
-
-    @TrainerPlugin.hook
-    def metric_recorded(self, record) -> None:
-        match tuple(record.name.parts):
-            case ("train", "batch_loss"):
-                self._bar.update()
-                self._bar.set_postfix(loss=f"{record.value:.3f}", refresh=False)
-            case ("train", "loss"):
-                self._bar.close()
-                print(f"{self._name}: training loss {record.value:.4f}", file=sys.stderr)
-            case ("dev", "accuracy"):
-                print(f"{self._name}: validation accuracy {record.value:.4f}", file=sys.stderr)
