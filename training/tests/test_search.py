@@ -280,7 +280,7 @@ def _is_read(fifo: Path) -> bool:
 def test_the_table_has_the_best_first_and_the_failed_last(plan):
     values = {"learning_rate": 4.3e-5, "batch_size": 8, "epochs": 2, "pooling": "mean"}
     trials = [
-        search.Trial(0, values, 61.5, failure="no device"),
+        search.Trial(0, values, 61.5, failure="lost"),
         search.Trial(1, values, 62.0, 0.91, 0.92, 0.3),
         search.Trial(2, values | {"batch_size": 16}, 60.0, 0.95, 0.96, 0.2),
     ]
@@ -288,7 +288,7 @@ def test_the_table_has_the_best_first_and_the_failed_last(plan):
         "trial  macro f1  behind best  accuracy    loss  learning rate  batch size  epochs  pooling  seconds  failure",
         "    3    0.9500       0.0000    0.9600  0.2000        4.3e-05          16       2     mean       60",
         "    2    0.9100       0.0400    0.9200  0.3000        4.3e-05           8       2     mean       62",
-        "    1         -            -         -       -        4.3e-05           8       2     mean       62  no device",
+        "    1         -            -         -       -        4.3e-05           8       2     mean       62  lost",
     ]
     assert outcome.winner(plan(3), trials) is trials[2]
 

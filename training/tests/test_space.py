@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from flairstream_training import space
@@ -41,7 +43,7 @@ def test_a_file_is_read(tmp_path):
         ("batch_size = []", "batch_size: the list is empty"),
         ("epochs = true", "epochs: want a whole number, not True"),
         ("warmup = [0.1, 2]", "warmup: at least 0 and below 1; it is 2.0"),
-        ('pooling = ["mean", "max"]', 'pooling: mean or cls; it is max'),
+        ('pooling = ["mean", "max"]', "pooling: mean or cls; it is max"),
         ("pooling = { uniform = [0, 1] }", "pooling: has no ranges; give a list"),
         ("base = 3", "base: want a word in quotes, not 3"),
         ("base = ['']", "base: want a model folder or hub name"),
@@ -61,3 +63,9 @@ def test_a_fault_names_its_key(tmp_path, content, message):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml: No such file"):
         space.load(tmp_path / "none.toml")
+
+
+def test_the_example_can_be_read():
+    example = space.load(Path(__file__).parents[1] / "search.toml")
+    assert example.names <= set(space.KEYS)
+    assert len(example.searched) > 3

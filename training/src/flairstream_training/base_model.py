@@ -1,5 +1,6 @@
 """The base model's tokenizer and its limit, without its weights."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
 
 # In these kinds positions are counted from after the padding's id.
 _COUNTED_PAST_PADDING = ("roberta", "xlm-roberta", "camembert")
+
+
+def name(base: str) -> str:
+    """What a model card calls a base model: its name on the hub; a folder's path says nothing."""
+    return "not stated" if Path(base).is_dir() else base
 
 
 def tokenizer(base: str) -> Tokenizer:

@@ -4,6 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from .. import base_model
 from . import arguments
 from .export import write
 
@@ -28,7 +29,7 @@ def add(commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Does it."""
-    base_name = args.base_name or ("not stated" if Path(args.base).is_dir() else args.base)
+    base_name = args.base_name or base_model.name(args.base)
     dataset, request = arguments.dataset(args), arguments.request(args, base_name)
     from .. import train
 
