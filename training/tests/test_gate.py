@@ -165,6 +165,8 @@ def test_many_classes_are_shown_in_a_few_lines():
     labels = [f"class-{i}" for i in range(40)]
     random = np.random.default_rng(8)
     truth = random.integers(0, 40, 800)
-    text = compare(truth, truth, confused(random, truth, 0.3, 40), labels).text()
+    comparison = compare(truth, truth, confused(random, truth, 0.9, 40), labels)
+    text = comparison.text()
     assert "more classes that changed less" in text
+    assert comparison.fault().endswith(f"; and {len(comparison.faults) - 5} more classes")
     assert len([line for line in text.splitlines() if not line.startswith("significantly worse")]) == 15

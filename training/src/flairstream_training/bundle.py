@@ -62,6 +62,11 @@ def verify(folder: Path) -> dict:
     return manifest
 
 
+def digest(folder: Path) -> str:
+    """The model digest: the SHA-256 of the bytes of bundle.json."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
 def write(folder: Path, files: dict[str, bytes], manifest: dict) -> str:
     """Writes the files and their manifest, whole or not at all; returns the model digest.
 

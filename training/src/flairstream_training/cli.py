@@ -5,7 +5,7 @@ import os
 import sys
 
 from . import __version__
-from .commands import export, notify, train
+from .commands import export, notify, promote, register, sagemaker, submit, train
 from .errors import InputError
 
 _DESCRIPTION = """\
@@ -13,6 +13,9 @@ Trains a text classifier in Flair and exports the bundle that flairstream's work
 
   flairstream-train train  --data FOLDER --base MODEL --name NAME --out BUNDLE
   flairstream-train export --model final-model.pt --data FOLDER --name NAME --out BUNDLE
+  flairstream-train register --bundle BUNDLE --data FOLDER --to mlflow://models/NAME
+  flairstream-train promote --model mlflow://models/NAME@candidate
+  flairstream-train submit --image IMAGE --role ARN --instance TYPE --output S3 --data FOLDER --out BUNDLE -- OPTIONS
   flairstream-train notify test
 
 The data are JSON lines {"text": ..., "label": ...}: train.jsonl to learn from, validation.jsonl to watch the training
@@ -21,12 +24,13 @@ a name on its hub; it must be a BERT with a WordPiece tokenizer.
 """
 
 _EPILOG = """\
-exit codes: 0 done; 2 bad input, with one line that says what is wrong.
+exit codes: 0 done; 2 bad input, with one line that says what is wrong; 3 the bundle is worse than the champion and was
+not registered.
 environment: HF_HUB_OFFLINE=1 keeps the hub out; HF_HOME is where its models are kept;
 FLAIRSTREAM_NOTIFY and FLAIRSTREAM_NOTIFY_FILE say who is told (docs/notifications.md).
 """
 
-_COMMANDS = (train, export, notify)
+_COMMANDS = (train, export, register, promote, submit, sagemaker, notify)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         return args.run(args)
     except InputError as err:
         print(f"flairstream-train: {err}", file=sys.stderr)
-        return 2
+        return err.code
     except KeyboardInterrupt:
         print("flairstream-train: stopped", file=sys.stderr)
         return 130

@@ -102,6 +102,11 @@ class Comparison:
         f1 = _change(self.champion.macro_f1, self.candidate.macro_f1)
         return f"{self.rows:,} rows: accuracy {accuracy}, {self._mcnemar()}; macro F1 {f1}, {self._interval()}"
 
+    def fault(self, limit: int = 5) -> str:
+        """The faults in one line, at most limit of them; empty where there are none."""
+        more = len(self.faults) - limit
+        return "; ".join(self.faults[:limit]) + (f"; and {more} more classes" if more > 0 else "")
+
     def text(self, limit: int = 12) -> str:
         """A few lines for people: the figures, and the classes that changed most, at most limit of them."""
         lines = [self.summary()]
@@ -115,7 +120,7 @@ class Comparison:
             lines += [_class_line(c, width) for c in changed[:limit]]
         if len(changed) > limit:
             lines.append(f"... and {len(changed) - limit} more classes that changed less")
-        return "\n".join([*lines, *(f"significantly worse: {fault}" for fault in self.faults)])
+        return "\n".join([*lines, *(f"significantly worse: {fault}" for fault in self.faults[:limit])])
 
     def record(self) -> dict:
         """For JSON."""

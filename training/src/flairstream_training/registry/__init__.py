@@ -1,0 +1,22 @@
+"""Registered models: versions of a bundle, with aliases, in MLflow or Weights & Biases."""
+
+from .drivers import check, fetch, open_registry
+from .place import Place, parse
+from .promotion import promote
+from .submission import Registered, submit
+from .version import CANDIDATE, CHAMPION, Registry, Version
+
+__all__ = [
+    "CANDIDATE",
+    "CHAMPION",
+    "Place",
+    "Registered",
+    "Registry",
+    "Version",
+    "check",
+    "fetch",
+    "open_registry",
+    "parse",
+    "promote",
+    "submit",
+]
