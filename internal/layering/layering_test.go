@@ -54,6 +54,7 @@ var rules = []rule{
 
 	{"internal/ops", []string{"github.com/prometheus/client_golang/..."}},
 	{"internal/natsserver", []string{"github.com/nats-io/nats-server/..."}},
+	{"internal/pyserver", []string{"internal/modeltest"}},
 	{"internal/...", nil},
 }
 

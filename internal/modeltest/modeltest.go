@@ -27,7 +27,7 @@ func FindLibrary() (string, error) {
 	if path := os.Getenv("FLAIRSTREAM_ONNXRUNTIME"); path != "" {
 		return path, nil
 	}
-	root, err := root()
+	root, err := Root()
 	if err != nil {
 		return "", err
 	}
@@ -43,7 +43,7 @@ func FindLibrary() (string, error) {
 
 // FindBundle is Bundle for those without a test at hand.
 func FindBundle() (string, error) {
-	root, err := root()
+	root, err := Root()
 	if err != nil {
 		return "", err
 	}
@@ -66,8 +66,8 @@ func found(t testing.TB, find func() (string, error)) string {
 	return path
 }
 
-// root is the repository's: the nearest folder above the test that has a go.mod.
-func root() (string, error) {
+// Root is the repository's: the nearest folder above the test that has a go.mod.
+func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err

@@ -74,8 +74,11 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 		if err == nil {
 			return response, nil
 		}
+		if request.Context().Err() != nil {
+			return nil, describe(request, context.Cause(request.Context()), attempt)
+		}
 		pause := pauseAfter(err, attempt)
-		if attempt == c.attempts || !temporary(request.Context(), err) || pause > maxPause {
+		if attempt == c.attempts || !temporary(err) || pause > maxPause {
 			return nil, describe(request, err, attempt)
 		}
 		select {
@@ -105,10 +108,7 @@ func (c *Client) once(request *http.Request) (*http.Response, error) {
 }
 
 // temporary tells whether another attempt may fare better.
-func temporary(ctx context.Context, err error) bool {
-	if ctx.Err() != nil {
-		return false
-	}
+func temporary(err error) bool {
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		return status.Temporary()
 	}

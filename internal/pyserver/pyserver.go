@@ -1,0 +1,152 @@
+// Package pyserver starts the servers that tests talk to and that are written in Python: MLflow's, and moto, which plays
+// AWS. They come with the environment of training/.
+package pyserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"flairstream/internal/modeltest"
+)
+
+// MLflow starts a tracking server with SQLite behind it, and gives its URL. Without the environment of training/ the test
+// is skipped; where CI is set it fails.
+func MLflow(t testing.TB) string {
+	t.Helper()
+	url, stop, err := StartMLflow(t.TempDir())
+	return served(t, url, stop, err)
+}
+
+// Moto starts a server that plays AWS, and gives its URL.
+func Moto(t testing.TB) string {
+	t.Helper()
+	s := server{command: "moto_server", args: []string{"-H", "127.0.0.1", "-p"}, health: "/moto-api/"}
+	url, stop, err := s.start(t.TempDir())
+	return served(t, url, stop, err)
+}
+
+func served(t testing.TB, url string, stop func(), err error) string {
+	t.Helper()
+	if errors.Is(err, ErrNoEnvironment) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return url
+}
+
+// ErrNoEnvironment tells that the Python environment is not there.
+var ErrNoEnvironment = errors.New("training/.venv is not there: run `make train-env`")
+
+// StartMLflow is MLflow for those without a test at hand: its files are in dir, and stop ends it.
+func StartMLflow(dir string) (url string, stop func(), err error) {
+	s := server{
+		command: "mlflow", health: "/health",
+		args: []string{
+			"server", "--host", "127.0.0.1", "--workers", "1", "--backend-store-uri", "sqlite:///" + filepath.Join(dir, "mlflow.db"),
+			"--artifacts-destination", filepath.Join(dir, "artifacts"), "--port",
+		},
+		env: []string{"MLFLOW_DISABLE_TELEMETRY=true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false"},
+	}
+	return s.start(dir)
+}
+
+// server is a command that serves HTTP at the port that is its last argument.
+type server struct {
+	command string
+	args    []string
+	env     []string
+	health  string // the path that answers 200 once it serves
+}
+
+// startTimeout is generous: MLflow imports for half a minute on a busy machine.
+const startTimeout = 3 * time.Minute
+
+func (s server) start(dir string) (url string, stop func(), err error) {
+	root, err := modeltest.Root()
+	if err != nil {
+		return "", nil, err
+	}
+	command := filepath.Join(root, "training", ".venv", "bin", s.command)
+	if _, err := os.Stat(command); err != nil {
+		return "", nil, ErrNoEnvironment
+	}
+	port, err := freePort()
+	if err != nil {
+		return "", nil, err
+	}
+	var said bytes.Buffer
+	process := exec.Command(command, append(s.args, port)...)
+	process.Dir, process.Env = dir, append(os.Environ(), s.env...)
+	process.Stdout, process.Stderr = &said, &said
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its workers end with it
+	if err := process.Start(); err != nil {
+		return "", nil, err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = process.Wait()
+	}()
+	stop = func() {
+		_ = syscall.Kill(-process.Process.Pid, syscall.SIGKILL)
+		<-ended
+	}
+	url = "http://127.0.0.1:" + port
+	if err := await(url+s.health, ended); err != nil {
+		stop()
+		return "", nil, fmt.Errorf("%s: %w: %s", s.command, err, strings.TrimSpace(said.String()))
+	}
+	return url, stop, nil
+}
+
+// await asks until the answer is 200.
+func await(url string, ended <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if response, err := client.Do(request); err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ended:
+			return errors.New("it ended at once")
+		case <-ctx.Done():
+			return fmt.Errorf("it does not serve within %s", startTimeout)
+		}
+	}
+}
+
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, err
+}
