@@ -105,6 +105,11 @@ func describe(f promauto.Factory, w *Worker) {
 		return 1
 	})
 	f.NewGauge(gaugeOpts("slots", "Batches that may be in the model at a time.")).Set(float64(w.options.Slots))
+	fallback := f.NewGauge(gaugeOpts("model_fallback",
+		"1 where the model is the one served before, because the registry's could not be had at the start."))
+	if w.options.FallbackModel {
+		fallback.Set(1)
+	}
 	f.NewGaugeVec(gaugeOpts("model_info", "1, for the model that is served."), []string{"name", "version", "digest"}).
 		WithLabelValues(w.model.Name, w.model.Version, w.model.Digest).Set(1)
 }

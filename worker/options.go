@@ -51,6 +51,8 @@ type Options struct {
 	EmbeddingShare float64
 	// Version is the worker's own; dead letters carry it.
 	Version string
+	// FallbackModel tells, for the metrics, that the model is the one served before, since the newest could not be had.
+	FallbackModel bool
 	// Registerer takes the metrics. nil: they are not exported.
 	Registerer prometheus.Registerer
 	// Logger is silent while all is well. nil: nothing is logged.

@@ -21,14 +21,14 @@ import (
 func newBundleCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "bundle",
-		Short: "Look at a model bundle, and prove it on this machine",
+		Short: "Fetch a model bundle, look at it, and prove it on this machine",
 		Long: `A model bundle is the folder that training hands over: the model's graph, its
 tokenizer, texts with the right answers, and bundle.json, which lists every file
 with its digest.`,
 		Args: noArguments,
 		RunE: showHelp,
 	}
-	command.AddCommand(newBundleDoctorCommand(), newBundleInfoCommand(), newBundleTokenizeCommand(), newBundleVerifyCommand())
+	command.AddCommand(newBundleDoctorCommand(), newBundleFetchCommand(), newBundleInfoCommand(), newBundleTokenizeCommand(), newBundleVerifyCommand())
 	return command
 }
 

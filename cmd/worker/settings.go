@@ -1,11 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -17,6 +17,7 @@ import (
 
 	"flairstream/event"
 	"flairstream/internal/ops"
+	"flairstream/model/registry/open"
 )
 
 const prefix = "FLAIRSTREAM"
@@ -26,9 +27,10 @@ type settings struct {
 	Texts       string `desc:"required: the queue of texts, as in nats://host:4222/TEXTS"`
 	Predictions string `desc:"required: where predictions go, as in nats://host:4222/PREDICTIONS"`
 	Deadletters string `desc:"required: where texts go that can not be classified"`
-	Model       string `desc:"required: the folder of the model's bundle, as a path or file:///path"`
+	Model       string `desc:"required: the model's bundle: a folder, or a registry's URL as in mlflow://models/support@champion"`
 	Pipeline    string `desc:"required: the name under which a text gets one prediction, whatever the model's version"`
 
+	ModelCache      string        `split_words:"true" desc:"folder for models from a registry; none: flairstream/models in the user's cache folder"`
 	Slots           int           `default:"0" desc:"batches in the model at a time; 0: as many as cores, and as a quota feeds"`
 	DrainTimeout    time.Duration `split_words:"true" default:"25s" desc:"how long a stop may take; less than the time to SIGKILL"`
 	TextHashKeyFile string        `split_words:"true" desc:"key of the text's HMAC-SHA-256 in predictions; none: no hash"`
@@ -83,8 +85,8 @@ func (s settings) validate() []error {
 	if err := event.CheckPipeline(s.Pipeline); err != nil && s.Pipeline != "" {
 		fault("PIPELINE", "is %q, want 1 to 64 letters, digits, - and _", s.Pipeline)
 	}
-	if _, err := modelDir(s.Model); err != nil && s.Model != "" {
-		fault("MODEL", "%v", err)
+	if _, err := open.Model(context.Background(), s.Model, os.Getenv); err != nil && s.Model != "" {
+		fault("MODEL", "is wrong: %v", err)
 	}
 	if s.Slots < 0 {
 		fault("SLOTS", "is %d, want 0 or more", s.Slots)
@@ -103,22 +105,6 @@ func (s settings) validate() []error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errs
-}
-
-// modelDir is the folder that a model's URL or path names.
-func modelDir(place string) (string, error) {
-	scheme, rest, ok := strings.Cut(place, "://")
-	if !ok {
-		return place, nil
-	}
-	if scheme != "file" {
-		return "", fmt.Errorf("has the scheme %q: understood are a path and file:///path", scheme)
-	}
-	u, err := url.Parse(place)
-	if err != nil || u.Host != "" || !strings.HasPrefix(rest, "/") {
-		return "", errors.New("is no URL of a file: want file:///path, with three slashes")
-	}
-	return u.Path, nil
 }
 
 // misspelt finds variables that are no settings but nearly. Others with the prefix may be another role's.
@@ -182,6 +168,10 @@ Usage: worker [-healthcheck | -version | -h]
 
 It works until SIGTERM or SIGINT, and then finishes what it has begun and gives back the rest; another signal, a second
 or more later, ends it at once. Set up the queues first: flairstream queues create. Look at the bundle: flairstream bundle verify.
+
+The model can be in a registry: the URLs, and the variables for servers and credentials, are those of
+flairstream bundle fetch --help. An alias is resolved at the start. When the registry can not give the model then, the
+worker starts with the one that it served last, says so in its log, and sets flairstream_worker_model_fallback to 1.
 
   -healthcheck  ask the worker that listens on this machine whether it is alive, for container engines
   -version      print the version

@@ -94,8 +94,13 @@ func (p *parts) open(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return fmt.Errorf("FLAIRSTREAM_DEADLETTERS: %w", err)
 	}
-	if p.classifier, err = s.openModel(); err != nil {
+	m := models{settings: s, log: p.log}
+	p.classifier, options.FallbackModel, err = m.open(ctx)
+	switch {
+	case errors.Is(err, onnx.ErrLibrary): // names FLAIRSTREAM_ONNXRUNTIME itself
 		return err
+	case err != nil:
+		return fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
 	}
 	p.model = p.classifier.Info()
 	if options.Speed, err = p.measure(ctx); err != nil {
@@ -155,25 +160,6 @@ func (s settings) options() (worker.Options, error) {
 	}
 	o.TextHashKey = key
 	return o, nil
-}
-
-func (s settings) openModel() (*classifier.Classifier, error) {
-	dir, err := modelDir(s.Model)
-	if err != nil {
-		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
-	}
-	bundle, err := model.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
-	}
-	c, err := classifier.Open(bundle, classifier.Options{Library: s.Onnxruntime, Slots: s.Slots})
-	switch {
-	case errors.Is(err, onnx.ErrLibrary): // names FLAIRSTREAM_ONNXRUNTIME itself
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
-	}
-	return c, nil
 }
 
 // healthcheck asks the worker that listens at addr whether it is alive, for container engines that have no other way. Not

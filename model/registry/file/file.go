@@ -32,7 +32,7 @@ func Dir(place string) (string, error) {
 	}
 	u, err := url.Parse(place)
 	if err != nil || u.Host != "" || !strings.HasPrefix(rest, "/") {
-		return "", errors.New("is no URL of a file: want file:///path, with three slashes")
+		return "", errors.New("no URL of a folder: want file:///path, with three slashes")
 	}
 	return u.Path, nil
 }

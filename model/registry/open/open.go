@@ -51,7 +51,7 @@ func Model(ctx context.Context, place string, getenv func(string) string) (regis
 	case "s3":
 		return checked(s3.New(ctx, place))
 	}
-	return nil, fmt.Errorf("has the scheme %q: understood are a path, file:///PATH, %s, %s, and %s", scheme, mlflowmodel.Form, wandbmodel.Form, s3.Form)
+	return nil, fmt.Errorf("the scheme %q is unknown: understood are a path, file:///PATH, %s, %s, and %s", scheme, mlflowmodel.Form, wandbmodel.Form, s3.Form)
 }
 
 // checked keeps a nil pointer out of the interface.
