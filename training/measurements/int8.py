@@ -170,9 +170,10 @@ def main() -> None:
     awkward = [row for row in evaluate.token_ids(encoder, golden.texts(None), 512) if row]
     mixed = long_texts(texts, encoder, 200) + awkward
     config = classifier.embeddings.model.config
-    graphs = variants(weights.extract(classifier), config, export.calibration_ids(dataset, encoder, 512))
+    graphs = variants(weights.extract(classifier), config, export.scale_ids(export.set_apart(dataset)[0], encoder, 512))
     flair = evaluate.flair_probabilities(classifier, texts)
-    print(f"Flair fp32: accuracy {evaluate.score(dataset.test, dataset.labels, flair).accuracy:.4f}")
+    reference = evaluate.answers(dataset.test, dataset.labels, flair)
+    print(f"Flair fp32: accuracy {reference.right.mean():.4f}")
     columns = ["accuracy", "Flair's label", "max dp", "mean dp", "max dp awkward", "batch", "batch, long", "MB"]
     columns += ["test rows", "mixed", *(f"{batch} x {tokens}" for batch, tokens in LENGTHS)]
     print("| graph | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
@@ -182,9 +183,10 @@ def main() -> None:
         run = session.open_session(content)
         alone, alone_mixed = (session.probabilities(session.logits(run, rows)) for rows in (ids, mixed))
         odd = alone_mixed if odd is None else odd  # the fp32 graph's, which is Flair's to 1e-6
-        metrics = evaluate.score(dataset.test, dataset.labels, alone.tolist(), flair)
-        figures = [f"{metrics.accuracy:.4f}", f"{metrics.agreement_with_flair:.4f}"]
-        figures += [f"{metrics.max_probability_difference:.2g}", f"{np.abs(alone - np.array(flair)).mean():.2g}"]
+        answers = evaluate.answers(dataset.test, dataset.labels, alone.tolist())
+        near = answers.against(reference)
+        figures = [f"{answers.right.mean():.4f}", f"{near['agreement_with_flair']:.4f}"]
+        figures += [f"{near['max_probability_difference']:.2g}", f"{np.abs(alone - np.array(flair)).mean():.2g}"]
         figures += [f"{np.abs(alone_mixed - odd).max():.2g}", f"{invariance(content, ids, alone, 2):.1g}"]
         figures += [f"{invariance(content, mixed, alone_mixed, 3):.1g}", f"{len(content) / 1e6:.1f}"]
         figures += [f"{ratio:.2f}" for ratio in ratios[name]]

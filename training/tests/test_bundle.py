@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from flairstream_training import bundle, evaluate, export, golden, train
+from flairstream_training import bundle, evaluate, export, golden, serving, train
 from flairstream_training.errors import InputError
 
 KEYS = [
@@ -25,7 +25,15 @@ def test_manifest_has_every_file_with_its_digest(trained):
     manifest = trained.manifest
     present = {path.name for path in trained.bundle.iterdir()} - {"bundle.json"}
     assert set(manifest["files"]) == present
-    assert {"model.onnx", "model_int8.onnx", "config.json", "tokenizer.json", "golden.jsonl", "README.md"} <= present
+    assert present == {
+        "model.onnx",
+        "model_int8.onnx",
+        "config.json",
+        "tokenizer.json",
+        "golden.jsonl",
+        "calibration.json",
+        "README.md",
+    }
     for name, entry in manifest["files"].items():
         content = (trained.bundle / name).read_bytes()
         assert entry == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -56,9 +64,11 @@ def test_provenance_says_where_it_came_from(trained):
     assert provenance["hyper_parameters"]["epochs"] == 8
     assert provenance["versions"]["onnxruntime"] == "1.29.0"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", provenance["created"])
-    assert set(provenance["metrics"]) == {"flair_fp32", "served", "fp32_graph"}
-    assert provenance["metrics"]["fp32_graph"]["agreement_with_flair"] == 1
-    assert provenance["metrics"]["served"]["agreement_with_flair"] >= export.AGREEMENT
+    metrics = provenance["metrics"]
+    assert metrics["fp32_graph"]["agreement_with_flair"] == 1
+    assert metrics["accuracy_loss"] == round(metrics["flair_fp32"]["accuracy"] - metrics["served"]["accuracy"], 6)
+    assert metrics["mcnemar_p"] == 1
+    assert set(metrics["calibration"]) == {"method", "temperature", "rows", "ece_before", "ece_after", "ece_rows"}
 
 
 def test_metrics_are_those_of_the_test_rows(trained, data_folder):
@@ -67,6 +77,22 @@ def test_metrics_are_those_of_the_test_rows(trained, data_folder):
     labels = trained.manifest["labels"]
     right = [labels[p.index(max(p))] == row["label"] for p, row in zip(flair, rows, strict=True)]
     assert trained.manifest["provenance"]["metrics"]["flair_fp32"]["accuracy"] == pytest.approx(sum(right) / len(right))
+
+
+def test_figures_of_each_class_are_those_of_the_test_rows(trained, data_folder):
+    """Counted by hand from what the bundle serves."""
+    rows = [json.loads(line) for line in (data_folder / "test.jsonl").open()]
+    served = serving.open(trained.bundle)
+    chosen = [labels[0] for labels in served.choose(served.scores([row["text"] for row in rows]))]
+    metrics, labels = trained.manifest["provenance"]["metrics"], trained.manifest["labels"]
+    for i, label in enumerate(labels):
+        right = sum(row["label"] == got == label for row, got in zip(rows, chosen, strict=True))
+        figures = metrics["per_class"][label]
+        assert figures["support"] == 4
+        assert figures["recall"] == pytest.approx(right / 4, abs=1e-6)
+        assert figures["precision"] == pytest.approx(right / max(1, chosen.count(label)), abs=1e-6)
+        assert metrics["confusion"][i][i] == right
+        assert sum(metrics["confusion"][i]) == 4
 
 
 def test_golden_texts_are_reproduced(trained):
@@ -106,6 +132,11 @@ def test_card_has_the_figures_and_the_licences(trained):
     assert f"| Flair's own predict(), fp32 | {metrics['flair_fp32']['accuracy']:.2%} |" in card
     assert f"| `model_int8.onnx` | {metrics['served']['accuracy']:.2%} |" in card
     assert f"| `model.onnx` | {metrics['fp32_graph']['accuracy']:.2%} |" in card
+    garden = metrics["per_class"]["garden"]
+    assert f"| `garden` | {garden['precision']:.2%} | {garden['recall']:.2%} | {garden['f1']:.4f} | 4 |" in card
+    assert "gives p = 1: it does not tell them apart" in card
+    for part in ("### Calibration", "| train | 48 |", "Texts that stand in both train and test: 0."):
+        assert part in card
     for part in ("# tiny 1.0.0", "tiny-bert, MIT", "Three topics, CC0 1.0", "## Limits", "flairstream classify", "512"):
         assert part in card
 
@@ -137,7 +168,7 @@ def test_only_a_bundle_is_written_over(tmp_path):
 def test_a_failed_write_leaves_the_old_bundle(tmp_path):
     old = tmp_path / "bundle"
     bundle.write(old, {"a": b"1"}, {"provenance": {}})
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match=r"cannot write the bundle .*: No such file or directory; what was there is"):
         bundle.write(old, {"a": b"2", "no/such/folder": b""}, {"provenance": {}})
     assert (old / "a").read_bytes() == b"1"
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

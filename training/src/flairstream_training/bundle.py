@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ FP32 = "model.onnx"
 INT8 = "model_int8.onnx"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_NUMBERS = re.compile(r"\[\n[\d\s,.eE+-]+\]")  # a list of nothing else, as json.dumps lays it out
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
@@ -73,19 +75,40 @@ def write(folder: Path, files: dict[str, bytes], manifest: dict) -> str:
     The manifest's "files" is filled in here. The model digest is the SHA-256 of the bytes of bundle.json.
     """
     manifest = {**manifest, "files": {name: _entry(content) for name, content in sorted(files.items())}}
-    content = (json.dumps(_ordered(manifest), indent=2, ensure_ascii=False) + "\n").encode()
+    content = (_NUMBERS.sub(_on_one_line, json.dumps(_ordered(manifest), indent=2, ensure_ascii=False)) + "\n").encode()
+    try:
+        _place(folder, {**files, MANIFEST: content})
+    except OSError as err:
+        raise InputError(f"cannot write the bundle {folder}: {err.strerror}; what was there is unchanged") from None
+    return hashlib.sha256(content).hexdigest()
+
+
+def _place(folder: Path, files: dict[str, bytes]) -> None:
+    """Writes beside the folder and changes places when all is on the disk."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        for name, data in {**files, MANIFEST: content}.items():
-            (staged / name).write_bytes(data)
-        staged.chmod(0o755)
+        new, old = staged / "new", staged / "old"
+        new.mkdir()
+        for name, data in files.items():
+            with (new / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
         if folder.exists():
-            shutil.rmtree(folder)
-        staged.rename(folder)
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    return hashlib.sha256(content).hexdigest()
+
+
+def _on_one_line(numbers: re.Match) -> str:
+    return " ".join(numbers.group().split()).replace("[ ", "[").replace(" ]", "]")
 
 
 def _entry(content: bytes) -> dict:

@@ -155,4 +155,4 @@ def make(classifier: TextClassifier, tokenizer: Tokenizer, graph: bytes, max_tok
     """Runs Flair, each text alone, and the served graph, each text alone."""
     ids = evaluate.token_ids(tokenizer, every, max_tokens)
     flair = [evaluate.flair_probabilities(classifier, [text])[0] for text in every]
-    return Golden(every, ids, flair, evaluate.graph_probabilities(graph, ids))
+    return Golden(every, ids, flair, evaluate.graph_probabilities(graph, ids, multi_label=classifier.multi_label))
