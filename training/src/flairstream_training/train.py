@@ -123,7 +123,8 @@ def _loss_file(work: Path, done: int) -> LossFilePlugin:
     path = work / "loss.tsv"
     lines = path.read_text().splitlines(keepends=True)[: done + 1] if done and path.is_file() else []
     path.write_text("".join(lines))
-    return LossFilePlugin(base_path=work, epoch=done)
+    figures = {"loss": "LOSS", ("macro avg", "f1-score"): "F1", "accuracy": "ACCURACY"}
+    return LossFilePlugin(base_path=work, epoch=done, metrics_to_collect=figures)
 
 
 def _keep(classifier: TextClassifier, params: HyperParameters, work: Path) -> None:

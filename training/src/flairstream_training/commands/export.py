@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from .. import data
 from . import arguments
 
 
@@ -20,22 +19,17 @@ def add(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Does it."""
     dataset, request = arguments.dataset(args), arguments.request(args, args.base_name or "not stated")
-    from .. import train
-
-    return write(train.load(args.model), dataset, request, args.model.parent)
-
-
-def write(classifier, dataset: data.Dataset, request, work: Path) -> int:
-    """Exports the classifier and says what came out."""
     from .. import export, train
 
+    classifier = train.load(args.model)
     print(f"exporting to {request.out}: measuring on {len(dataset.test):,} test rows", file=sys.stderr)
-    manifest = export.export(classifier, dataset, request, train.recorded(work))
-    print(_summary(request.out, manifest))
+    manifest = export.export(classifier, dataset, request, train.recorded(args.model.parent))
+    print(summary(request.out, manifest))
     return 0
 
 
-def _summary(out: Path, manifest: dict) -> str:
+def summary(out: Path, manifest: dict) -> str:
+    """A bundle in three lines."""
     metrics = manifest["provenance"]["metrics"]
     flair, served = metrics["flair_fp32"], metrics["served"]
     size = sum(path.stat().st_size for path in out.iterdir())

@@ -1,48 +1,86 @@
-"""flairstream-train train: train, then export the bundle."""
+"""flairstream-train train: look at the rows, train, export the bundle, and register it where asked."""
 
 import argparse
-import tempfile
+import os
 from pathlib import Path
 
 from .. import base_model
 from . import arguments
-from .export import write
+from .export import summary
+
+_DESCRIPTION = """\
+Looks at the rows, trains, exports the bundle, and registers it where asked.
+
+  flairstream-train train --data clinc150 --base sentence-transformers/all-MiniLM-L6-v2 --name topics --out bundle \\
+    --epochs 5 --patience 2 --track mlflow://experiments/topics --register mlflow://models/topics
+
+A training that was stopped, by SIGTERM, Ctrl-C or kill -9, goes on from its last whole epoch when it is started again
+with the same arguments, and ends with the same model. To train anew, give another --work or remove the old one.
+"""
 
 
 def add(commands) -> None:
     """Declares the command."""
-    command = commands.add_parser("train", help="train, then export the bundle", formatter_class=arguments.Formatter)
+    command = commands.add_parser(
+        "train",
+        help="train, export the bundle, register it",
+        description=_DESCRIPTION,
+        formatter_class=arguments.Formatter,
+    )
     command.set_defaults(run=run)
-    command.add_argument("--base", required=True, metavar="MODEL", help="model folder or hub name to start from")
-    command.add_argument("--work", type=Path, metavar="FOLDER", help="keep Flair's log and final-model.pt here")
-    learning = command.add_argument_group("training")
-    learning.add_argument("--epochs", type=arguments.positive, default=3, help="passes over the training rows")
-    learning.add_argument("--learning-rate", type=float, default=5e-5, help="highest rate of the linear schedule")
-    learning.add_argument("--batch-size", type=arguments.positive, default=16, help="rows a step")
-    learning.add_argument("--pooling", choices=("mean", "cls"), default="mean", help="from tokens to text")
-    learning.add_argument("--max-tokens", type=arguments.positive, default=512, help="tokens of a text that count")
-    learning.add_argument("--seed", type=int, default=42, help="same seed, data and threads: same model")
-    learning.add_argument("--threads", type=arguments.positive, help="PyTorch's threads (all cores when not given)")
+    add_arguments(command)
+
+
+def add_arguments(command: argparse.ArgumentParser, base_required: bool = True) -> None:
+    """What one training is told; search is told the same."""
     arguments.add_bundle(command)
+    command.add_argument(
+        "--work", type=Path, metavar="FOLDER", help="checkpoints, final-model.pt, report, losses (default: OUT.work)"
+    )
     arguments.add_data(command)
+    arguments.add_allow(command)
+    arguments.add_learning(command, base_required)
+    arguments.add_reporting(command)
+
+
+def make_job(args: argparse.Namespace, work: Path):
+    """The job that the arguments describe: all is checked that can be before hours of training."""
+    from .. import notify, registry, tracking
+    from ..job import Job
+
+    params, dataset = arguments.params(args), arguments.dataset(args)
+    request = arguments.request(args, args.base_name or base_model.name(args.base))
+    notifier = notify.open(os.environ)
+    if args.register:
+        registry.check(args.register)
+    return Job(
+        dataset=dataset,
+        base=args.base,
+        params=params,
+        request=request,
+        work=work,
+        tracker=tracking.open(args.track, f"{args.name} {args.model_version}", work),
+        notifier=notifier,
+        register=args.register,
+        allow=args.allow,
+    )
+
+
+def work_folder(args: argparse.Namespace) -> Path:
+    """Beside the bundle, where not given."""
+    return args.work or args.out.with_name(f"{args.out.name}.work")
 
 
 def run(args: argparse.Namespace) -> int:
     """Does it."""
-    base_name = args.base_name or base_model.name(args.base)
-    dataset, request = arguments.dataset(args), arguments.request(args, base_name)
-    from .. import train
+    work = work_folder(args)
+    training = make_job(args, work)
+    from .. import job
 
-    params = train.HyperParameters(
-        epochs=args.epochs,
-        learning_rate=args.learning_rate,
-        batch_size=args.batch_size,
-        pooling=args.pooling,
-        max_tokens=args.max_tokens,
-        seed=args.seed,
-        threads=train.set_threads(args.threads),
-    )
-    with tempfile.TemporaryDirectory(prefix="flairstream-train-") as scratch:
-        work = args.work or Path(scratch)
-        classifier = train.train(dataset, args.base, params, work)
-        return write(classifier, dataset, request, work)
+    result = job.run(training)
+    print(summary(result.bundle, result.manifest))
+    if result.registered:
+        from .register import summary as registered
+
+        print(registered(result.registered))
+    return 0

@@ -2,6 +2,7 @@
 
 from .files import Rows, load, read_rows, split_paths
 from .rows import RESERVED_LABELS, SPLITS, Dataset, Found, Row, complete, set_aside
+from .sources import open  # noqa: A004 - read as data.open
 
 __all__ = [
     "RESERVED_LABELS",
@@ -12,6 +13,7 @@ __all__ = [
     "Rows",
     "complete",
     "load",
+    "open",
     "read_rows",
     "set_aside",
     "split_paths",

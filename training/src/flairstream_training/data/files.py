@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError
@@ -53,19 +53,19 @@ def _in_folder(folder: Path | None, split: str) -> Path | None:
 
 def load(paths: dict[str, Path], name: str, licence: str, citation: str) -> Dataset:
     """Reads the files of the splits and makes a dataset of them."""
+    return complete(replace(find(paths), name=name, licence=licence, citation=citation))
+
+
+def find(paths: dict[str, Path]) -> Found:
+    """The rows of the files of the splits."""
     read = {split: read_rows(path) for split, path in paths.items()}
     for split in read:
         if read[split].multi_label != read["train"].multi_label:
             raise InputError(f'{paths[split]} and {paths["train"]}: one has "label", the other "labels"')
-    return complete(
-        Found(
-            splits={split: got.rows for split, got in read.items()},
-            places={split: str(path) for split, path in paths.items()},
-            multi_label=read["train"].multi_label,
-            name=name,
-            licence=licence,
-            citation=citation,
-        )
+    return Found(
+        splits={split: got.rows for split, got in read.items()},
+        places={split: str(path) for split, path in paths.items()},
+        multi_label=read["train"].multi_label,
     )
 
 

@@ -86,6 +86,7 @@ class Found:
     name: str = "unnamed data"
     licence: str = "not stated"
     citation: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def complete(found: Found) -> Dataset:
@@ -93,7 +94,7 @@ def complete(found: Found) -> Dataset:
 
     A missing validation split is a tenth of train, a missing test split another one, chosen by the hash of the text.
     """
-    splits, notes = dict(found.splits), []
+    splits, notes = dict(found.splits), list(found.notes)
     for split in SPLITS[1:]:
         if split not in splits:
             splits["train"], splits[split] = _tenth(splits["train"], split)
