@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 
 from flairstream_training import plots, report, search, space
@@ -66,12 +67,18 @@ def test_a_large_confusion_matrix_names_the_worst():
     assert written(figure).startswith(b"\x89PNG")
 
 
-def test_calibration_error_is_weighted_by_bin():
-    # Served: four of .95 of which two are right, one of .65 that is right: 4/5 * .45 + 1/5 * .35.
-    figure = plots.calibration([True, True, False, False, True], [0.95] * 4 + [0.65], [0.55] * 4 + [1.0])
+def test_a_reliability_diagram_tells_the_errors():
+    served = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [np.nan, np.nan]], np.float32)
+    calibrated = np.array([[0.6, 0.4], [0.6, 0.4], [0.4, 0.6], [np.nan, np.nan]])
+    truth = [[True, False], [False, True], [False, True], [True, False]]
+    figure = plots.calibration(served, calibrated, truth, False)
     diagram, _ = figure.axes
-    assert legend(diagram) == ["perfect", "as served: error 43.00%", "calibrated: error 4.00%"]
+    assert diagram.get_title() == "Calibration on 3 predictions"
+    # A bin each: served |.9 - 1|, |.9 - 0|, |.8 - 1|; calibrated .4, .6, .4.
+    assert legend(diagram) == ["perfect", "as served: error 40.00%", "calibrated: error 46.67%"]
     assert written(figure).startswith(b"\x89PNG")
+    every = plots.calibration(served, calibrated, truth, True)
+    assert every.axes[0].get_title() == "Calibration on 6 predictions"
 
 
 def test_lengths_tell_what_is_cut():

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from .calibration import BINS, binned_error
 from .errors import InputError
 from .report import Report
 from .search.plan import Plan, Trial, best, shown
@@ -21,7 +22,7 @@ _SPLIT_COLOURS = {"train": BLUE, "validation": ORANGE, "reference": GREY, "test"
 _NUMBERED = 12  # confusion matrices of at most so many labels have a count in each cell
 _NAMED = 40  # and of at most so many the labels' names
 _WORST = 12  # confusions that are listed by name
-_BINS = 10  # of a reliability diagram
+_BINS = 20  # of the histogram below a reliability diagram
 
 
 def learning_curves(loss_file: Path) -> Figure:
@@ -63,27 +64,31 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     return figure
 
 
-def calibration(correct: Sequence[bool], before: Sequence[float], after: Sequence[float]) -> Figure:
+def calibration(
+    scores: np.ndarray, calibrated: np.ndarray, truth: Sequence[Sequence[bool]], multi_label: bool
+) -> Figure:
     """Reliability diagram: how often predictions of a probability are right, before and after calibration.
 
-    One entry a prediction: whether it was right, and its probability. The error in the legend is the expected
-    calibration error over ten bins of equal width (Guo et al., On Calibration of Modern Neural Networks, 2017).
+    scores, calibrated and truth are [rows, labels]; rows without a score do not count. A prediction is the most
+    probable label of a row, or with several labels a row each of them. Points and errors are those of
+    calibration.binned_error: ten bins of equally many predictions.
     """
-    right = np.asarray(correct, float)
+    truth = np.asarray(truth, bool)
     figure = _figure(5.2, 5.6)
     diagram, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     diagram.plot([0, 1], [0, 1], "--", color=GREY, label="perfect")
-    for values, name, colour in ((before, "as served", BLUE), (after, "calibrated", ORANGE)):
-        probabilities = np.asarray(values, float)
-        mean, share, weight = _reliability(right, probabilities)
-        error = float((weight * np.abs(mean - share)).sum())
-        diagram.plot(mean, share, "o-", color=colour, label=f"{name}: error {error:.2%}")
+    for values, name, colour in ((scores, "as served", BLUE), (calibrated, "calibrated", ORANGE)):
+        probabilities, right = _predictions(values, truth, multi_label)
+        bins = np.array_split(np.argsort(probabilities, kind="stable"), BINS)
+        points = [(probabilities[part].mean(), right[part].mean()) for part in bins if len(part)]
+        error = binned_error(probabilities, right)
+        diagram.plot(*zip(*points, strict=True), "o-", color=colour, label=f"{name}: error {error:.2%}")
         histogram.hist(probabilities, bins=_BINS, range=(0, 1), histtype="step", color=colour)
     diagram.set(title=f"Calibration on {len(right):,} predictions", ylabel="share that was right", ylim=(0, 1.02))
     diagram.legend(loc="upper left")
-    histogram.set(xlabel="probability of the prediction", ylabel="predictions", yscale="log", xlim=(0, 1))
-    for axes, axis in ((diagram, "yaxis"), (histogram, "xaxis")):
-        getattr(axes, axis).set_major_formatter(PercentFormatter(1))
+    histogram.set(xlabel="probability of the prediction", ylabel="predictions", xlim=(0, 1))
+    diagram.yaxis.set_major_formatter(PercentFormatter(1))
+    histogram.xaxis.set_major_formatter(PercentFormatter(1))
     return figure
 
 
@@ -168,13 +173,14 @@ def _list_worst(axes: Axes, counts: np.ndarray, labels: Sequence[str]) -> None:
     axes.axis("off")
 
 
-def _reliability(right: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean probability, share right and share of all predictions, for each bin that has any."""
-    place = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
-    count = np.bincount(place, minlength=_BINS)
-    used = count > 0
-    sums = [np.bincount(place, values, _BINS)[used] / count[used] for values in (probabilities, right)]
-    return *sums, count[used] / len(right)
+def _predictions(scores: np.ndarray, truth: np.ndarray, multi_label: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The probability of each prediction, and whether it is right."""
+    seen = ~np.isnan(scores).any(axis=1)
+    scores, truth = np.asarray(scores, float)[seen], truth[seen]
+    if multi_label:
+        return scores.ravel(), truth.ravel()
+    rows = np.arange(len(scores))
+    return scores.max(axis=1), truth[rows, scores.argmax(axis=1)]
 
 
 def _over_time(axes: Axes, ended: Sequence[Trial]) -> None:

@@ -22,7 +22,7 @@ from .progress import Progress
 __all__ = ["Plan", "Process", "Trial", "best", "run"]
 
 JOURNAL = "search.jsonl"
-_KEPT = (LOG, "loss.tsv", "training.log")  # of a trial's folder; models are large
+_KEPT = (LOG, "loss.tsv")  # of a trial's folder; models are large
 
 
 def run(plan: Plan, tracker: Tracker) -> list[Trial]:
@@ -30,7 +30,6 @@ def run(plan: Plan, tracker: Tracker) -> list[Trial]:
 
     Whatever ends the search ends its trials; those that were running are run again the next time.
     """
-    plan.work.mkdir(parents=True, exist_ok=True)
     with Journal(plan.work / JOURNAL, plan.record()) as journal:
         _write_data(plan)
         return _Search(plan, tracker, journal).run()

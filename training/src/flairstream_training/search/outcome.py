@@ -1,7 +1,8 @@
 """What a search found: a table and a picture of its trials, for people and for the tracker."""
 
 from collections.abc import Sequence
-from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from .. import plots
 from ..errors import InputError
@@ -12,16 +13,15 @@ PICTURE = "trials.png"
 TABLE = "trials.txt"
 
 
-def keep(plan: Plan, trials: Sequence[Trial], tracker: Tracker) -> Path:
-    """Writes trials.txt and trials.png into the work folder, and hands both to the tracker; returns the picture."""
+def keep(plan: Plan, trials: Sequence[Trial], tracker: Tracker) -> Figure:
+    """Writes trials.txt and trials.png into the work folder, hands both to the tracker; returns the picture."""
     columns, rows = table(plan, trials)
     (plan.work / TABLE).write_text(text(plan, trials) + "\n", encoding="utf-8")
-    picture = plan.work / PICTURE
     figure = plots.trials(plan, trials)
-    figure.savefig(picture)
+    figure.savefig(plan.work / PICTURE)
     tracker.table("trials", columns, rows)
     tracker.figure("trials", figure)
-    return picture
+    return figure
 
 
 def winner(plan: Plan, trials: Sequence[Trial]) -> Trial:

@@ -56,7 +56,6 @@ def figures(request: dict, channel: Channel) -> dict[str, float]:
 
     params = dict(request["hyper_parameters"])
     base = params.pop("base")
-    train.set_threads(params["threads"])
     plugins = [TrackerPlugin(channel)]
     classifier = train.train(dataset, base, train.HyperParameters(**params), Path(request["work"]), plugins)
     result = classifier.evaluate(

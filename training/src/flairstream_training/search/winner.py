@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from .. import base_model, job
 from ..hyper_parameters import HyperParameters
@@ -19,7 +20,7 @@ class Found:
 
     trials: list[Trial]
     best: Trial
-    picture: Path
+    figure: Figure  # of the trials; also WORK/trials.png
     result: Result
 
 
@@ -30,13 +31,14 @@ def train_best(space: Space, last: Job, trials: int, parallel: int) -> Found:
     at by the job. Whatever ends the search early is told to the tracker and in a notice, and raised again; InputError
     where all trials failed.
     """
+    last.work.mkdir(parents=True, exist_ok=True)
     plan = Plan(last.dataset, space, {"base": last.base, **asdict(last.params)}, last.work, trials, parallel)
     notice = job.notices(last)
     try:
         _check(plan, last)
         last.tracker.parameters({f"search/{p.name}": str(p.record()) for p in space.parameters})
         ended = run(plan, last.tracker)
-        picture = outcome.keep(plan, ended, last.tracker)
+        figure = outcome.keep(plan, ended, last.tracker)
         print(outcome.text(plan, ended), file=sys.stderr)
         winner = outcome.winner(plan, ended)
     except BaseException as err:
@@ -45,7 +47,7 @@ def train_best(space: Space, last: Job, trials: int, parallel: int) -> Found:
         last.notifier.send(replace(notice("training_failed", "critical", "search failed"), text=why))
         raise
     last.notifier.send(notice("search_finished", "good", "search finished", _facts(ended, winner)))
-    return Found(ended, winner, picture, job.run(_job(plan, last, winner)))
+    return Found(ended, winner, figure, job.run(_job(plan, last, winner)))
 
 
 def _check(plan: Plan, last: Job) -> None:
@@ -53,7 +55,6 @@ def _check(plan: Plan, last: Job) -> None:
     bases = next((p.values for p in plan.space.parameters if p.name == "base"), (last.base,))
     for base in bases:
         base_model.tokenizer(base)
-    plan.work.mkdir(parents=True, exist_ok=True)
     job.look(replace(last, base=bases[0]))
 
 
