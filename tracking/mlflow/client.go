@@ -40,7 +40,7 @@ var ErrNotFound = errors.New("MLflow has none such")
 
 // artifactPatience is how long the first byte of a file may take: a server whose artifacts lie in an object store fetches
 // the whole file before it sends any of it.
-const artifactPatience = 10 * time.Minute
+const artifactPatience = 5 * time.Minute
 
 // Client asks one tracking server. It is safe for concurrent use.
 type Client struct {
