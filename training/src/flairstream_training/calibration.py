@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit, softmax
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -114,7 +114,8 @@ def _heated(scores: np.ndarray, temperature: float, multi_label: bool) -> np.nda
         return scores.copy()
     if multi_label:
         return expit(logit(scores) / temperature)
-    return softmax(np.log(np.maximum(scores, _TINY)) / temperature, axis=1)
+    powers = scores ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _temperature(scores: np.ndarray, truth: np.ndarray, multi_label: bool) -> float:
