@@ -4,6 +4,7 @@ The variables are MLflow's own: MLFLOW_TRACKING_URI, and MLFLOW_TRACKING_TOKEN o
 MLFLOW_TRACKING_PASSWORD, each of the last three from a file too (MLFLOW_TRACKING_TOKEN_FILE ...).
 """
 
+import logging
 import os
 import re
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ _CLIENT = {  # its own defaults try for minutes; what must not be lost is tried 
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
@@ -46,6 +48,7 @@ def client() -> "MlflowClient":
         from mlflow import MlflowClient
     except ImportError:
         raise InputError("mlflow:// needs MLflow: pip install 'flairstream-training[mlflow]'") from None
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # else a warning at every try in an outage
     return MlflowClient(tracking_uri=_uri(), registry_uri=_uri())
 
 

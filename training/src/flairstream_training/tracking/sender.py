@@ -1,0 +1,129 @@
+"""Sends what a spool keeps, from a thread of its own, for as long as it takes."""
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from .spool import Kept, Spool
+
+BATCH = 1000  # records that are looked at in one go
+LINGER_SECONDS = 1.0  # between two batches: steps are faster than a server likes to be asked
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 60.0
+GRACE_SECONDS = 20.0  # for which a server that does not answer is waited for at the end
+LONGEST_WAIT_SECONDS = 600.0  # for which a slow one is
+_STOP_SECONDS = 2.0  # for which a request under way is waited for
+
+
+class UnavailableError(Exception):
+    """The server cannot take it now; the message says why. It will be tried again."""
+
+
+def say(line: str) -> None:
+    """Tells the person at the terminal, or the log."""
+    print(f"tracking: {line}", file=sys.stderr, flush=True)
+
+
+class Sender:
+    """send gets the next records and returns the end of the last one that it dealt with (at least one)."""
+
+    def __init__(self, spool: Spool, send: Callable[[list[Kept]], int]) -> None:
+        self._spool, self._send = spool, send
+        self._changed = threading.Condition()
+        self._hurry, self._given_up = threading.Event(), threading.Event()
+        self._closing = False
+        self._failing_since = 0.0  # 0: the last try went well
+        self._reason = ""
+        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something to send."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def flush(self) -> str:
+        """Waits until all is sent, or the server does not answer or is too slow: then returns what is not sent."""
+        began = time.monotonic()
+        self._hurry.set()
+        with self._changed:
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._sent_all() or self._hopeless(began), LONGEST_WAIT_SECONDS)
+            self._hurry.clear()
+        return self._left()
+
+    def close(self) -> str:
+        """Flushes, then ends the thread; returns what is not sent."""
+        self.flush()
+        return self.stop()
+
+    def close_when_sent(self) -> None:
+        """Lets the thread end by itself; nothing more may be kept."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+    def stop(self) -> str:
+        """Ends the thread now; returns what is not sent."""
+        self._given_up.set()
+        self._hurry.set()
+        self.close_when_sent()
+        self._thread.join(_STOP_SECONDS)
+        return self._left()
+
+    def _run(self) -> None:
+        delay = FIRST_DELAY_SECONDS
+        while not self._given_up.is_set() and (batch := self._next()):
+            try:
+                end = self._send(batch)
+            except Exception as err:  # whatever a tracker's client raises must not end the thread
+                self._failed(str(err) if isinstance(err, UnavailableError) else type(err).__name__)
+                self._pause(delay * random.uniform(0.8, 1.2))
+                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+            else:
+                self._went_well(end)
+                delay = FIRST_DELAY_SECONDS
+                self._hurry.wait(LINGER_SECONDS)
+        self._spool.close()
+
+    def _next(self) -> list[Kept]:
+        """Waits for records; none once the sender is closing and all are sent."""
+        with self._changed:
+            while not (batch := self._spool.unsent(BATCH)) and not self._closing:
+                self._changed.wait()
+            return batch
+
+    def _failed(self, reason: str) -> None:
+        with self._changed:
+            if not self._failing_since:
+                self._failing_since = time.monotonic()
+                say(f"{reason}; what is measured is kept on disk and sent when the server is back")
+            self._reason = reason
+            self._changed.notify_all()
+
+    def _went_well(self, end: int) -> None:
+        with self._changed:
+            self._spool.mark(end)
+            if self._failing_since:
+                say("the server is back")
+            self._failing_since, self._reason = 0.0, ""
+            self._changed.notify_all()
+
+    def _pause(self, seconds: float) -> None:
+        """Waits, only shortly while somebody waits for the last records."""
+        if self._hurry.is_set():
+            self._given_up.wait(min(seconds, FIRST_DELAY_SECONDS))
+        else:
+            self._hurry.wait(seconds)
+
+    def _left(self) -> str:
+        left = self._spool.count_unsent()
+        return f"{left} records are not sent: {self._reason or 'the server is slow'}" if left else ""
+
+    def _sent_all(self) -> bool:
+        return not self._spool.unsent(1)
+
+    def _hopeless(self, began: float) -> bool:
+        return bool(self._failing_since) and time.monotonic() - max(began, self._failing_since) > GRACE_SECONDS
