@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from . import __version__
-from .commands import export, notify, promote, register, report, sagemaker, submit, sync, train
+from .commands import export, notify, promote, register, report, sagemaker, search, submit, sync, train
 from .errors import InputError, Stopped
 
 _DESCRIPTION = """\
@@ -39,7 +39,7 @@ MLFLOW_TRACKING_TOKEN and WANDB_API_KEY lead to the trackers (each secret X also
 FLAIRSTREAM_NOTIFY and FLAIRSTREAM_NOTIFY_FILE say who is told (docs/notifications.md).
 """
 
-_COMMANDS = (report, train, export, register, promote, submit, sagemaker, sync, notify)
+_COMMANDS = (report, train, search, export, register, promote, submit, sagemaker, sync, notify)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # no bars in logs
+        os.environ.setdefault("TQDM_DELAY", "1000000")  # Flair's evaluation heeds only this: its bar is due in 12 days
     try:
         with _stopped_by_signals():
             return args.run(args)

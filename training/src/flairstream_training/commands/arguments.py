@@ -123,13 +123,12 @@ def add_learning(command: argparse.ArgumentParser, base_required: bool = True) -
         "--class-weights", choices=CLASS_WEIGHTS, default=default.class_weights, help="balanced: rare labels weigh more"
     )
     learning.add_argument("--seed", type=int, default=default.seed, help="same seed, data and threads: same model")
-    learning.add_argument("--threads", type=positive, help="PyTorch's threads (all cores when not given)")
+    learning.add_argument("--threads", type=positive, default=cores(), help="PyTorch's threads")
 
 
 def params(args: argparse.Namespace) -> HyperParameters:
     """What add_learning's arguments say."""
-    names = [field.name for field in fields(HyperParameters) if field.name != "threads"]
-    return HyperParameters(**{name: getattr(args, name) for name in names}, threads=args.threads or cores())
+    return HyperParameters(**{field.name: getattr(args, field.name) for field in fields(HyperParameters)})
 
 
 def cores() -> int:

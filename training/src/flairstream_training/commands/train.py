@@ -77,10 +77,14 @@ def run(args: argparse.Namespace) -> int:
     training = make_job(args, work)
     from .. import job
 
-    result = job.run(training)
+    report(job.run(training))
+    return 0
+
+
+def report(result) -> None:
+    """Says what came out of a job."""
     print(summary(result.bundle, result.manifest))
     if result.registered:
         from .register import summary as registered
 
         print(registered(result.registered))
-    return 0
