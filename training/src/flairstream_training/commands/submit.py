@@ -46,6 +46,7 @@ def add(commands) -> None:
     )
     job.add_argument("--secrets", default="", metavar="S3", help="s3:// prefix with a file for each variable")
     job.add_argument("--spot", action="store_true", help="on spare capacity: cheaper, may be interrupted, resumes")
+    job.add_argument("--resume", default="", metavar="JOB", help="go on from the checkpoints of a job that ended early")
     job.add_argument("--hours", type=float, default=24.0, help="longest time of training (default: 24)")
     job.add_argument("--volume", type=arguments.positive, default=50, metavar="GB", help="disk (default: 50)")
     job.add_argument("--job-name", metavar="NAME", help="default: model's name and version and the time")
@@ -132,6 +133,7 @@ def _submission(args: argparse.Namespace):
         volume=args.volume,
         longest=round(args.hours * 3600),
         spot=args.spot,
+        resume=args.resume,
         environment=_pairs(args.environment, "--environment"),
         tags=_pairs(args.tag, "--tag"),
     )

@@ -19,7 +19,7 @@ from .contract import Container
 
 # SageMaker kills 120 s after SIGTERM. Checkpoints are whole at any time, so there is nothing to wait for.
 STOP_SECONDS = 110.0
-_LEFT = ("report.json", "training.log", "loss.tsv", "hyper_parameters.json")  # what is worth keeping of the work folder
+_LEFT = ("report.json", "loss.tsv", "hyper_parameters.json", "reference.jsonl")  # worth keeping of the work folder
 
 
 def run() -> None:
@@ -31,8 +31,18 @@ def run() -> None:
     except BaseException as err:
         contract.clear(here.model)
         if not isinstance(err, Stopped):  # an interruption is no failure: the job goes on from its checkpoint
-            here.fail(str(err) if isinstance(err, InputError) else f"{type(err).__name__}: its log says more")
+            here.fail(_reason(err))
         raise
+
+
+def _reason(err: BaseException) -> str:
+    """One line without a row's text, which a library's words may hold."""
+    match err:
+        case InputError():
+            return str(err)
+        case OSError(filename=name, strerror=reason) if reason:
+            return f"{name or 'the system'}: {reason}"
+    return f"{type(err).__name__}: the job's log says more"
 
 
 def _train(here: Container) -> None:

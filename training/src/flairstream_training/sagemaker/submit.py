@@ -29,6 +29,7 @@ class Submission:
     volume: int = 50
     longest: int = 24 * 3600
     spot: bool = False
+    resume: str = ""  # the job whose checkpoints to go on from; empty: start anew
     environment: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -108,7 +109,7 @@ def request(wanted: Submission, channels: dict[str, Place]) -> dict:
         "ResourceConfig": {"InstanceType": wanted.instance, "InstanceCount": 1, "VolumeSizeInGB": wanted.volume},
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": wanted.spot,
-        "CheckpointConfig": {"S3Uri": str(wanted.output.below(f"{wanted.name}/checkpoints"))},
+        "CheckpointConfig": {"S3Uri": str(wanted.output.below(f"{wanted.resume or wanted.name}/checkpoints"))},
         "Environment": wanted.environment,
         "Tags": [{"Key": key, "Value": value} for key, value in wanted.tags.items()],
     }
