@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from flairstream_training import base_model, report
+from flairstream_training import base_model, cli, report
 from flairstream_training.data import Dataset, Row
 from flairstream_training.errors import InputError
 
@@ -99,3 +99,25 @@ def test_neither_form_holds_a_text(made):
     both = got.text() + json.dumps(got.record())
     assert not [row.text for split in report.SPLITS for row in getattr(CLEAN, split) if row.text in both]
     assert got.record()["leaks"] == [(("train", 4), ("test", 1))]
+
+
+def test_the_command_prints_it(data_folder, base, capsys):
+    arguments = ["report", "--data", str(data_folder), "--base", str(base), "--max-tokens", "8"]
+    assert cli.main(arguments) == 0
+    assert "over 8" in capsys.readouterr().out
+    assert cli.main([*arguments, "--json"]) == 0
+    got = json.loads(capsys.readouterr().out)
+    assert got["splits"]["train"]["rows"] == 48
+    assert got["splits"]["train"]["truncated"] > 0
+
+
+def test_the_command_ends_as_train_would(data_folder, base, tmp_path, capsys):
+    text = (data_folder / "train.jsonl").read_text().splitlines(keepends=True)[0]
+    leaky = tmp_path / "test.jsonl"
+    leaky.write_text((data_folder / "test.jsonl").read_text() + text)
+    arguments = ["report", "--data", str(data_folder), "--test", str(leaky), "--base", str(base)]
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert "FAULT leaks: 1 held-out text also in" in out
+    assert "(train 1 = test 13)" in err
+    assert cli.main([*arguments, "--allow", "leaks"]) == 0

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import base_model, bundle, plots, registry, report, train
+from . import base_model, plots, registry, report, train
 from .data import Dataset
 from .errors import InputError, Stopped
 from .export import Request, export
@@ -71,12 +71,11 @@ def run(job: Job) -> Result:
         registered = _register(job)
     except RefusedError as err:
         job.tracker.finish()
-        job.notifier.send(_finished(notice, _manifest(job), err.comparison))
+        job.notifier.send(_finished(notice, manifest, err.comparison))
         raise
     except BaseException as err:
-        why = reason(err)
-        job.tracker.finish(why)
-        job.notifier.send(replace(notice("training_failed", "critical", "training failed"), text=why))
+        job.tracker.finish(reason(err))
+        job.notifier.send(_ended_early(notice, err))
         raise
     job.tracker.finish()
     job.notifier.send(_finished(notice, manifest, registered.comparison if registered else None))
@@ -129,11 +128,6 @@ def _register(job: Job) -> "Registered | None":
     )
 
 
-def _manifest(job: Job) -> dict:
-    """Of the bundle that was written."""
-    return bundle.verify(job.request.out) | {"digest": bundle.digest(job.request.out)}
-
-
 def notices(job: Job) -> Callable[..., Notice]:
     """Makes notices of this run."""
     identity, started = job.request.identity, _started_at(job.work)
@@ -181,6 +175,13 @@ def _finished(notice: Callable[..., Notice], manifest: dict, comparison: "Compar
         "Digest": manifest["digest"],
     }
     return notice("training_finished", "good", "training finished", tuple(facts.items()))
+
+
+def _ended_early(notice: Callable[..., Notice], err: BaseException) -> Notice:
+    if isinstance(err, (Stopped, KeyboardInterrupt)):
+        text = f"{reason(err)}; started again with the same arguments, it goes on from its last whole epoch"
+        return replace(notice("training_failed", "warning", "training stopped"), text=text)
+    return replace(notice("training_failed", "critical", "training failed"), text=reason(err))
 
 
 def reason(err: BaseException) -> str:

@@ -26,7 +26,7 @@ class Progress(TrainerPlugin):
     def before_training_epoch(self, epoch: int, **_) -> None:
         if self._bar is None:
             done, total = self._done * self._batches, self._epochs * self._batches
-            self._bar = tqdm(initial=done, total=total, unit="batch", dynamic_ncols=True)
+            self._bar = tqdm(initial=done, total=total, unit="batch", dynamic_ncols=True, disable=None, delay=0)
         self._bar.set_description(f"epoch {epoch}/{self._epochs}")
         self._figures = {}
 

@@ -118,7 +118,7 @@ def _csv(file, path: Path) -> Iterator[tuple[int, dict]]:
                 value["labels"] = [label.strip() for label in value["labels"].split(_BETWEEN) if label.strip()]
             yield reader.line_num, value
     except csv.Error as err:
-        raise InputError(f"{path}, line {reader.line_num}: not CSV: {err}") from None
+        raise InputError(f"{path}, after line {reader.line_num}: not CSV: {err}") from None
 
 
 def _row(value: dict, number: int, multi_label: bool, place: str) -> Row:
