@@ -132,16 +132,16 @@ def _open(classifier: TextClassifier, dataset: Dataset) -> _Trained:
     if labels != dataset.labels or classifier.multi_label != dataset.multi_label:
         raise InputError("the model's labels are not those of the data: export it with the data it was trained on")
     content, max_tokens = tokenizer.serving_json(classifier), classifier.embeddings.tokenizer.model_max_length
-    return _Trained(classifier, labels, _threshold(classifier), content, tokenizer.load(content), max_tokens)
+    return _Trained(classifier, labels, threshold(classifier), content, tokenizer.load(content), max_tokens)
 
 
-def _threshold(classifier: TextClassifier) -> float | None:
+def threshold(classifier: TextClassifier) -> float | None:
     """The least float32 above Flair's threshold: Flair gives the labels above it, a server those at or above this."""
     if not classifier.multi_label:
         return None
     flair = classifier.multi_label_threshold["default"]
     near = np.float32(flair)
-    least = float(near if near > flair else np.nextafter(near, np.float32(1)))
+    least = float(near) if float(near) > flair else float(np.nextafter(near, np.float32(1)))
     if not 0 < least < 1:
         raise InputError(f"the model's threshold is {flair}: want one between 0 and 1")
     return least
