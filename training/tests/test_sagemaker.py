@@ -1,8 +1,12 @@
 """The training container, without SageMaker and without Docker."""
 
+import errno
 import json
+import os
 import signal
 import ssl
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -192,6 +196,35 @@ def test_a_fault_of_the_program_is_a_failure_without_its_text(home, monkeypatch)
         entry.run()
     assert (here / "output" / "failure").read_text() == "RuntimeError: the job's log says more"
     assert list((here / "model").iterdir()) == []
+
+
+def test_what_the_disk_says_is_a_reason(home, monkeypatch):
+    def fail(*_) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model/model.onnx")
+
+    here = home(MINIMUM)
+    monkeypatch.setattr(options, "of_container", fail)
+    assert cli.main(["sagemaker"]) == 1
+    assert (here / "output" / "failure").read_text() == "model/model.onnx: No space left on device"
+
+
+def test_a_job_that_does_not_end_by_itself_is_ended_before_sagemaker_kills_it():
+    program = """if True:
+        import sys, threading
+        from flairstream_training.errors import Stopped
+        from flairstream_training.sagemaker import entry
+        entry.STOP_SECONDS = 0.1
+        entry._end_in_time()
+        try:
+            print("ready", flush=True)
+            threading.Event().wait()
+        except Stopped:
+            threading.Event().wait()  # a tracker that never answers
+    """
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
 
 
 def test_a_reason_is_as_long_as_sagemaker_shows(tmp_path):
