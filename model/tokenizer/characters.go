@@ -34,20 +34,11 @@ func newEntry(k kind, r rune) entry { return entry(k)<<runeBits | entry(r) }
 func (e entry) kind() kind          { return kind(e >> runeBits) }
 func (e entry) value() rune         { return rune(e & (1<<runeBits - 1)) }
 
-const (
-	pageBits = 8
-	pageSize = 1 << pageBits
-)
-
 // characterTable says of every code point what BertNormalizer and BertPreTokenizer make of it.
 type characterTable struct {
-	pages     [(utf8.MaxRune + 1) / pageSize]*[pageSize]entry // equal pages are one
+	pages[entry]
 	sequences [][]entry
 	classes   map[rune]uint8 // of the marks that stay
-}
-
-func (t *characterTable) at(r rune) entry {
-	return t.pages[r>>pageBits][r&(pageSize-1)]
 }
 
 // span is a closed range of code points.
@@ -89,14 +80,7 @@ func newCharacterTable(n normalization) *characterTable {
 		lower:          map[rune][]rune{},
 	}
 	b.readTables()
-	known := map[[pageSize]entry]*[pageSize]entry{}
-	for i := range b.pages {
-		page := b.page(rune(i) << pageBits)
-		if known[page] == nil {
-			known[page] = &page
-		}
-		b.pages[i] = known[page]
-	}
+	b.pages = *newPages(b.page)
 	return b.characterTable
 }
 

@@ -22,7 +22,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown field", `"decoder": null`, `"decoder": null, "stride": 1`, `the field "stride" is not implemented`},
 		{"a missing field", `"decoder": null,`, ``, `the field "decoder" is missing`},
 		{"a field in another case", `"padding": null`, `"Padding": null`, `the field "Padding" is not implemented`},
-		{"another model", `"type": "WordPiece"`, `"type": "BPE", "merges": []`, `model "BPE" is not implemented; it must be WordPiece`},
+		{"another model", `"type": "WordPiece"`, `"type": "WordLevel"`, `model "WordLevel" is not implemented; it must be WordPiece or BPE`},
 		{"a model without type", `"type": "WordPiece",`, ``, "model without a type"},
 		{"an unknown field of the model", `"unk_token"`, `"dropout": 0.1, "unk_token"`, `model: the field "dropout"`},
 		{"words of any length", `_word": 100`, `_word": 1000000`, "max_input_chars_per_word is 1000000; it must be from 1 to 256"},
@@ -55,7 +55,7 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 func TestLoadRefusesTemplates(t *testing.T) {
-	data, err := os.ReadFile("testdata/tokenizer.json")
+	data, err := os.ReadFile("testdata/wordpiece/tokenizer.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestStripAccentsFollowsLowercase(t *testing.T) {
 		{"true", "false", normalization{stripAccents: true}},
 		{"false", "true", normalization{lowercase: true}},
 	} {
-		got, err := readNormalizer([]byte(`{"type": "BertNormalizer", "clean_text": false, "handle_chinese_chars": false,
+		got, err := readBertNormalizer([]byte(`{"type": "BertNormalizer", "clean_text": false, "handle_chinese_chars": false,
 			"strip_accents": ` + c.strip + `, "lowercase": ` + c.lower + `}`))
 		if err != nil || got != c.want {
 			t.Errorf("strip_accents %s, lowercase %s: %+v, %v, want %+v", c.strip, c.lower, got, err, c.want)

@@ -53,14 +53,21 @@ func (o object) mustHave(fields ...string) error {
 	return nil
 }
 
-// mustBe refuses a field that is not the given JSON.
-func (o object) mustBe(field, want string) error {
+// setDefault gives the object a field that it lacks.
+func (o object) setDefault(field, value string) {
+	if o.fields[field] == nil {
+		o.fields[field] = json.RawMessage(value)
+	}
+}
+
+// mustBe refuses a field that is not one of the given JSON values.
+func (o object) mustBe(field string, want ...string) error {
 	var found bytes.Buffer
 	if err := json.Compact(&found, o.fields[field]); err != nil {
 		return fmt.Errorf("%s: %s: %w", o.name, field, err)
 	}
-	if found.String() != want {
-		return fmt.Errorf("%s: %s must be %s", o.name, field, want)
+	if !slices.Contains(want, found.String()) {
+		return fmt.Errorf("%s: %s must be %s", o.name, field, strings.Join(want, " or "))
 	}
 	return nil
 }

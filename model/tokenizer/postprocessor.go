@@ -6,27 +6,30 @@ import (
 	"fmt"
 )
 
-// readPostProcessor returns the ids of [CLS] and [SEP], which stand before and after every text.
-func readPostProcessor(data []byte) (first, last int32, err error) {
+func readPostProcessor(data []byte) (s specials, err error) {
 	o, err := readObject("post_processor", data)
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
-	found, err := o.readType("TemplateProcessing", "BertProcessing")
+	kind, err := o.readType("TemplateProcessing", "BertProcessing", "RobertaProcessing")
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
-	if found == "BertProcessing" {
-		return readBertProcessing(o)
+	switch kind {
+	case "BertProcessing":
+		return readPair(o, "type", "sep", "cls")
+	case "RobertaProcessing": // its last two fields are about offsets
+		return readPair(o, "type", "sep", "cls", "trim_offsets", "add_prefix_space")
+	default:
+		return readTemplate(o)
 	}
-	return readTemplate(o)
 }
 
-// bertToken is ["[CLS]", 101].
-type bertToken int32
+// namedID is ["[CLS]", 101].
+type namedID int32
 
 // UnmarshalJSON takes the id alone.
-func (b *bertToken) UnmarshalJSON(data []byte) error {
+func (n *namedID) UnmarshalJSON(data []byte) error {
 	var pair []json.RawMessage
 	if err := json.Unmarshal(data, &pair); err != nil {
 		return err
@@ -34,16 +37,15 @@ func (b *bertToken) UnmarshalJSON(data []byte) error {
 	if len(pair) != 2 {
 		return fmt.Errorf("%d values, where a name and an id should be", len(pair))
 	}
-	return json.Unmarshal(pair[1], (*int32)(b))
+	return json.Unmarshal(pair[1], (*int32)(n))
 }
 
-func readBertProcessing(o object) (first, last int32, err error) {
-	if err := o.mustHave("type", "sep", "cls"); err != nil {
-		return 0, 0, err
+func readPair(o object, fields ...string) (s specials, err error) {
+	if err := o.mustHave(fields...); err != nil {
+		return s, err
 	}
-	var cls, sep bertToken
-	err = errors.Join(o.read("cls", &cls), o.read("sep", &sep))
-	return int32(cls), int32(sep), err
+	err = errors.Join(o.read("cls", (*namedID)(&s.first)), o.read("sep", (*namedID)(&s.last)))
+	return s, err
 }
 
 // templatePiece is {"SpecialToken": {"id": "[CLS]", "type_id": 0}} or {"Sequence": {"id": "A", "type_id": 0}}.
@@ -55,29 +57,29 @@ type templatePiece struct {
 }
 
 // readTemplate reads the template for one text; that for pairs of texts is never used.
-func readTemplate(o object) (first, last int32, err error) {
+func readTemplate(o object) (s specials, err error) {
 	if err := o.mustHave("type", "single", "pair", "special_tokens"); err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	var single []templatePiece
 	var special map[string]struct {
 		IDs []int32 `json:"ids"`
 	}
 	if err := errors.Join(o.read("single", &single), o.read("special_tokens", &special)); err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	if !isBetweenSpecials(single) {
-		return 0, 0, errors.New("post_processor: this template is not implemented; it must be [CLS] A [SEP], with type_id 0")
+		return s, errors.New("post_processor: this template is not implemented; it must be a special token, A and a special token, with type_id 0")
 	}
 	var ids [2]int32
 	for i, name := range []string{single[0].SpecialToken.ID, single[2].SpecialToken.ID} {
 		stands := special[name].IDs
 		if len(stands) != 1 {
-			return 0, 0, fmt.Errorf("post_processor: the special token %q stands for %d ids; it must be 1", name, len(stands))
+			return s, fmt.Errorf("post_processor: the special token %q stands for %d ids; it must be 1", name, len(stands))
 		}
 		ids[i] = stands[0]
 	}
-	return ids[0], ids[1], nil
+	return specials{ids[0], ids[1]}, nil
 }
 
 // isBetweenSpecials tells whether the template is a special token, the text, and a special token, all of type 0.

@@ -1,5 +1,6 @@
 // Package tokenizer turns a text into the token ids that a model was trained on: Flair's cleaning, then what a Hugging Face
-// tokenizer.json of the BERT family says (BertNormalizer, BertPreTokenizer, WordPiece, [CLS] and [SEP]).
+// tokenizer.json says. Load tells which kinds are served: WordPiece as in BERT, byte-level BPE as in RoBERTa, Unigram as in
+// XLM-RoBERTa.
 //
 // The ids are exactly those of the Python packages flair 0.15 and tokenizers 0.22.2. Their Unicode tables differ from Go's
 // on some hundred code points; the tables here are generated from the library itself by training/vectors.
@@ -9,13 +10,17 @@ import "strings"
 
 // Tokenizer encodes texts. It is safe for concurrent use.
 type Tokenizer struct {
-	characters *characterTable
-	vocabulary *trie
-	// continuation is the trie's state after the prefix of a piece inside a word ("##").
-	continuation int32
-	unknown      int32
-	first, last  int32 // [CLS] and [SEP]
-	maxWord      int   // a longer word, in normalized characters, is unknown
+	model   model
+	around  specials
+	unknown int32 // -1 where nothing is unknown
+}
+
+// specials are the ids of what stands before and after every text: [CLS] and [SEP], <s> and </s>.
+type specials struct{ first, last int32 }
+
+// model turns a cleaned text, which is not empty, into its pieces.
+type model interface {
+	encode(text string, f frame) Encoding
 }
 
 // Encoding is a text as the model sees it.
@@ -24,7 +29,7 @@ type Encoding struct {
 	// such a text no label.
 	IDs       []int32
 	Truncated bool // the text had more tokens than allowed
-	Unknown   int  // how many of IDs are [UNK]
+	Unknown   int  // how many of IDs are [UNK]; always 0 where every byte has a piece
 }
 
 // Encode cleans the text (see [Clean]) and returns its token ids: [CLS], the pieces, [SEP], at most maxTokens in all; what
@@ -34,46 +39,31 @@ func (t *Tokenizer) Encode(text string, maxTokens int) Encoding {
 	if strings.TrimLeft(text, " ") == "" {
 		return Encoding{}
 	}
-	limit := max(maxTokens, 2) - 1 // the place of [SEP]
-	var idsBuffer [256]int32       // a longer text moves to the heap
-	ids := append(idsBuffer[:0], t.first)
-	words := splitter{characters: t.characters, text: text, maxWord: t.maxWord}
-	var e Encoding
-	for words.next() {
-		if len(ids) == limit {
-			e.Truncated = true
-			break
-		}
-		start := len(ids)
-		known := words.length <= t.maxWord
-		if known {
-			ids, known = t.appendPieces(ids, words.word())
-		}
-		if !known {
-			ids = append(ids[:start], t.unknown)
-			e.Unknown++
-		}
-		if len(ids) > limit {
-			ids = ids[:limit]
-			e.Truncated = true
-			break
-		}
-	}
-	e.IDs = append(append(make([]int32, 0, len(ids)+1), ids...), t.last)
-	return e
+	return t.model.encode(text, frame{t.around, t.unknown, max(maxTokens, 2) - 1})
 }
 
-// appendPieces cuts a word into the longest pieces of the vocabulary, from the left. It reports false where no piece fits.
-func (t *Tokenizer) appendPieces(ids []int32, word []byte) ([]int32, bool) {
-	state := int32(root)
-	for len(word) > 0 {
-		id, length := t.vocabulary.longest(state, word)
-		if length == 0 {
-			return ids, false
-		}
-		ids = append(ids, id)
-		word = word[length:]
-		state = t.continuation
+// shortText is how many ids a model keeps on the stack; those of a longer text move to the heap.
+const shortText = 256
+
+// frame is what stands around a text's pieces.
+type frame struct {
+	specials
+	unknown int32
+	limit   int // the place of last, at most
+}
+
+// close cuts ids, which begin with first, to the limit and puts last behind them. It keeps a copy.
+func (f frame) close(ids []int32) Encoding {
+	var e Encoding
+	if len(ids) > f.limit {
+		ids = ids[:f.limit]
+		e.Truncated = true
 	}
-	return ids, true
+	for _, id := range ids {
+		if id == f.unknown {
+			e.Unknown++
+		}
+	}
+	e.IDs = append(append(make([]int32, 0, len(ids)+1), ids...), f.last)
+	return e
 }

@@ -22,9 +22,9 @@ func newTestTokenizer(t testing.TB) *Tokenizer {
 	for i, text := range pieces {
 		vocabulary[text] = int32(i)
 	}
-	tokenizer, err := newTokenizer(
+	tokenizer, err := newWordPiece(
 		normalization{cleanText: true, chinese: true, stripAccents: true, lowercase: true},
-		wordPiece{unknown: "[UNK]", prefix: "##", maxWord: 100, vocabulary: vocabulary}, 2, 3)
+		wordPieceFile{unknown: "[UNK]", prefix: "##", maxWord: 100, vocabulary: vocabulary}, specials{2, 3})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,45 +24,56 @@ type vector struct {
 	Truncated bool
 }
 
-// TestSample compares with the ids of the tokenizers library on texts of every kind; the vocabulary is the sample's own.
+// kinds are what training/vectors/vocabularies.py makes.
+var kinds = []string{"wordpiece", "bytelevel-roberta", "bytelevel-gpt2"}
+
+// TestSample compares with the ids of the tokenizers library on texts of every kind; the vocabularies are the sample's own.
 func TestSample(t *testing.T) {
-	file, err := os.Open("testdata/sample.jsonl")
-	if err != nil {
-		t.Fatal(err)
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			file, err := os.Open(filepath.Join("testdata", kind, "sample.jsonl"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			compareVectors(t, loadSample(t, kind), file, 300)
+		})
 	}
-	defer file.Close()
-	compareVectors(t, loadFile(t, "testdata/tokenizer.json"), file, 300)
 }
 
 // TestVectors compares with the ids of the tokenizers library on CLINC150 and 20,000 generated texts, by the vocabulary of the
-// demo's bundle (FLAIRSTREAM_TOKENIZER names another). The ids are in the folder that FLAIRSTREAM_VECTORS names, by default
-// .cache/vectors.
+// demo's bundle and by larger trained ones. They are in the folder that FLAIRSTREAM_VECTORS names, by default .cache/vectors.
 func TestVectors(t *testing.T) {
-	folder := os.Getenv("FLAIRSTREAM_VECTORS")
-	if folder == "" {
-		folder = "../../.cache/vectors"
+	folder := vectorsFolder()
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") != "true" {
+		t.Skipf("no %s: `make vectors` writes it", folder)
 	}
-	path := filepath.Join(folder, "tokenizer.jsonl.gz")
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") != "true" {
-		t.Skipf("no %s: `make vectors` writes it", path)
+	for _, kind := range append([]string{"bundle"}, kinds[1:]...) {
+		t.Run(kind, func(t *testing.T) {
+			file, err := os.Open(filepath.Join(folder, kind+".jsonl.gz"))
+			if err != nil {
+				t.Fatalf("%v: `make vectors` writes it", err)
+			}
+			defer file.Close()
+			lines, err := gzip.NewReader(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareVectors(t, loadFile(t, filepath.Join(folder, kind+".json")), lines, 20_000)
+		})
 	}
-	if err != nil {
-		t.Fatalf("%v: `make vectors` writes it", err)
-	}
-	defer file.Close()
-	lines, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	compareVectors(t, loadFile(t, bundleTokenizer()), lines, 20_000)
 }
 
-func bundleTokenizer() string {
-	if path := os.Getenv("FLAIRSTREAM_TOKENIZER"); path != "" {
-		return path
+func vectorsFolder() string {
+	if folder := os.Getenv("FLAIRSTREAM_VECTORS"); folder != "" {
+		return folder
 	}
-	return "../../examples/bundle/tokenizer.json"
+	return "../../.cache/vectors"
+}
+
+func loadSample(tb testing.TB, kind string) *Tokenizer {
+	tb.Helper()
+	return loadFile(tb, filepath.Join("testdata", kind, "tokenizer.json"))
 }
 
 func loadFile(tb testing.TB, path string) *Tokenizer {

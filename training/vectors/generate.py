@@ -1,9 +1,10 @@
 """Writes texts with the token ids that the tokenizers library gives them, for the Go tests of model/tokenizer.
 
     python generate.py            # CLINC150's texts from $CLINC150_DIR and 20,000 others, to .cache/vectors/
-    python generate.py --sample   # the small sample beside the Go tests, with a small vocabulary of its own
+    python generate.py --sample   # the small samples beside the Go tests, with small vocabularies of their own
 
-A line is {"text", "ids", "truncated"}: ids with [CLS] and [SEP], at most 512; none where Flair gives no label.
+A line is {"text", "ids", "truncated"}: ids with [CLS] and [SEP], at most 512; none where Flair gives no label. Every
+kind of tokenizer.json has a file of lines: vocabularies.py says which there are.
 """
 
 import argparse
@@ -14,9 +15,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer
 
 import texts
+import vocabularies
 from cleaning import clean, is_empty
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,7 @@ TOKENIZER = ROOT / "examples" / "bundle" / "tokenizer.json"
 TESTDATA = ROOT / "model" / "tokenizer" / "testdata"
 SEED = 20
 COUNT, SAMPLE_COUNT = 20_000, 400
+PIECES, SAMPLE_PIECES = 8_000, 1_200
 MAX_TOKENS = 512
 CLINC150 = ("train.jsonl", "validation.jsonl", "test.jsonl", "out_of_scope.jsonl")
 
@@ -50,73 +53,58 @@ def clinc150() -> list[str]:
     return [json.loads(row)["text"] for row in rows]
 
 
-def write_vectors(tokenizer_json: Path, folder: Path) -> None:
-    tokenizer = Tokenizer.from_str(tokenizer_json.read_text(encoding="utf-8"))
-    batch = clinc150() + texts.texts(COUNT, SEED)
+def write(folder: Path, kind: str, file: str, batch: list[str]) -> None:
+    """Write a tokenizer.json and the texts with its ids, for the Go tests; whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    out = folder / "tokenizer.jsonl.gz"
+    tokenizer = Tokenizer.from_str(file)
     unfinished = folder / "unfinished.gz"
-    with gzip.open(unfinished, "wt", encoding="utf-8") as file:
-        file.writelines(vectors(tokenizer, batch))
-    unfinished.replace(out)
-    print(f"{len(batch)} texts written to {out}")
+    with gzip.open(unfinished, "wt", encoding="utf-8") as lines:
+        lines.writelines(vectors(tokenizer, batch))
+    (folder / f"{kind}.json").write_text(file, encoding="utf-8")
+    unfinished.replace(folder / f"{kind}.jsonl.gz")
+    print(f"{len(batch)} texts written to {folder / kind}.jsonl.gz")
 
 
-def small_vocabulary(batch: list[str]) -> dict[str, int]:
-    """Return pieces for most characters, so that ids show how a text was normalized, and some longer ones."""
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##ing", "##able", "un", "##believ"]
-    normalizer, splitter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    for text in batch:
-        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(clean(text))):
-            pieces += [piece for c in word if ord(c) % 13 for piece in (c, "##" + c)]
-            if word.isascii() and len(word) < 20:
-                pieces += [word[:2], word[:5], "##" + word[-3:]]
-    return {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
-
-
-def small_tokenizer(vocabulary: dict[str, int]) -> dict:
-    """Return a tokenizer.json, with the parts that a bundle's has."""
-    special = {name: {"id": name, "ids": [vocabulary[name]], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
-    cls, a, sep = ({"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
-                   {"SpecialToken": {"id": "[SEP]", "type_id": 0}})  # fmt: skip
-    b = [{"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}]
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [],
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": True,
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [cls, a, sep],
-            "pair": [cls, a, sep, *b],
-            "special_tokens": special,
-        },
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
-        "model": {
-            "type": "WordPiece",
-            "unk_token": "[UNK]",
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": vocabulary,
-        },
+def write_vectors(tokenizer_json: Path, folder: Path) -> None:
+    """Write the vectors of the bundle's own tokenizer, and of one of every other shape, trained on the same texts."""
+    batch = clinc150() + texts.texts(COUNT, SEED)
+    write(folder, "bundle", tokenizer_json.read_text(encoding="utf-8"), batch)
+    corpus = clinc150() + texts.corpus(COUNT // 2, SEED + 2)
+    trained = vocabularies.trained_unigram(corpus, PIECES, "nmt_nfkc")
+    files = {
+        "bytelevel-roberta": vocabularies.byte_level(corpus, PIECES, prefix_space=True),
+        "bytelevel-gpt2": vocabularies.byte_level(corpus, PIECES, prefix_space=False),
+        "unigram-published": vocabularies.unigram(
+            trained, trained.normalizer_spec.precompiled_charsmap, converted=False
+        ),
+        "unigram-converted": vocabularies.unigram(
+            trained, trained.normalizer_spec.precompiled_charsmap, converted=True
+        ),
     }
+    for kind, file in files.items():
+        write(folder, kind, json.dumps(file, ensure_ascii=False), batch)
 
 
-def write_sample() -> None:
-    """Write the sample: the same kinds of texts, the longest ones left out."""
+def write_samples() -> None:
+    """Write the samples beside the Go tests: the same kinds of texts, the longest ones left out."""
     batch = [text for text in texts.texts(SAMPLE_COUNT, SEED + 1) if len(text) < 3000]
-    file = json.dumps(small_tokenizer(small_vocabulary(batch)), ensure_ascii=True, indent=1) + "\n"
-    (TESTDATA / "tokenizer.json").write_text(file)
-    (TESTDATA / "sample.jsonl").write_text("".join(vectors(Tokenizer.from_str(file), batch)), encoding="utf-8")
-    print(f"{len(batch)} texts written to {TESTDATA.name}/sample.jsonl")
+    corpus = texts.corpus(SAMPLE_COUNT, SEED + 3)
+    trained = vocabularies.trained_unigram(corpus, SAMPLE_PIECES, "identity")
+    charsmap = vocabularies.small_charsmap()
+    files = {
+        "wordpiece": vocabularies.word_piece(batch),
+        "bytelevel-roberta": vocabularies.byte_level(corpus, SAMPLE_PIECES, prefix_space=True),
+        "bytelevel-gpt2": vocabularies.byte_level(corpus, SAMPLE_PIECES // 2, prefix_space=False),
+        "unigram-published": vocabularies.unigram(trained, charsmap, converted=False),
+        "unigram-converted": vocabularies.unigram(trained, charsmap, converted=True),
+    }
+    for kind, file in files.items():
+        content = json.dumps(file, ensure_ascii=True, indent=None if "unigram" in kind else 1) + "\n"
+        folder = TESTDATA / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tokenizer.json").write_text(content)
+        (folder / "sample.jsonl").write_text("".join(vectors(Tokenizer.from_str(content), batch)), encoding="utf-8")
+    print(f"{len(batch)} texts written to {TESTDATA.name}/*/sample.jsonl")
 
 
 def main() -> None:
@@ -126,7 +114,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / ".cache" / "vectors", help="folder; default: %(default)s")
     arguments = parser.parse_args()
     if arguments.sample:
-        write_sample()
+        write_samples()
     elif arguments.tokenizer.is_file():
         write_vectors(arguments.tokenizer, arguments.out)
     else:

@@ -27,7 +27,28 @@ SENTENCES = (
     "யாமறிந்த மொழிகளிலே தமிழ்மொழி போல் இனிதாவது எங்கும் காணோம்",
     "Tiếng Việt có rất nhiều dấu thanh điệu",
 )
-SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]", "##ing", "##", "[unused0]", "<s>", "[ CLS ]", "[sep]")
+SPECIAL = (
+    "[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]", "##ing", "##", "[unused0]", "[ CLS ]", "[sep]",
+    "<s>", "</s>", "<pad>", "<unk>", "<mask>", "▁", "▁▁", "Ġ", "Ċ", "<0x41>", "☃",
+)  # fmt: skip
+CONTRACTIONS = (
+    "'s",
+    "'t",
+    "'re",
+    "'ve",
+    "'m",
+    "'ll",
+    "'d",
+    "'S",
+    "'LL",
+    "'r",
+    "'l",
+    "'",
+    "’s",
+    "it's",
+    "I'll",
+    "o'clock",
+)
 EMOJI = ("😀", "👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇨🇭", "❤️", "☺︎", "1️⃣", "🧑🏿‍🚀", "🏴\U000e0067\U000e0062\U000e007f", "✈", "™️")
 WHITESPACE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2000\u2003\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 INVISIBLE = (
@@ -77,6 +98,27 @@ def blanks(r: random.Random) -> str:
     return "".join(r.choice(pool) for _ in range(r.randint(0, 6)))
 
 
+def spaces(r: random.Random) -> str:
+    """Return words, numbers, contractions and signs with white space of any kind and length between them."""
+    pools = (" ", " ", "  ", WHITESPACE, ("word", "9", "42nd", "...", "é", "天", "½", "▁"), CONTRACTIONS)
+    return "".join(r.choice(r.choice(pools)) for _ in range(r.randint(1, 25)))
+
+
+def clusters(r: random.Random) -> str:
+    """Return grapheme clusters, of few bytes too, and what nearly are such: joiners, linkers, jamo, flags, marks."""
+    pools = (
+        "\u0301\u0300\u0308\u0345\u200d\u200d\u094d\u0903\ufe0e",
+        "\u0600\u0604\u06dd\u110bd\U000110bd",
+        "©®☺👍🏽👩❤",
+        "कषতরമ\u0937\u094d\u09cd\u0d4d",
+        "ᄀ까ᅢᆨᆩ가각힣\ua960\ud7b0\ud7cb",
+        "🇨🇭🇦",
+        "aeé1 \r\n\t",
+        MARKS,
+    )
+    return "".join(r.choice(r.choice(pools)) for _ in range(r.randint(1, 12)))
+
+
 def emoji(r: random.Random) -> str:
     return "".join(r.choice((*EMOJI, " ", "ok", "!")) for _ in range(r.randint(1, 15)))
 
@@ -119,13 +161,21 @@ KINDS: tuple[Callable[[random.Random], str], ...] = (
     marks,
     controls,
     blanks,
+    spaces,
+    clusters,
     emoji,
     long_word,
     special,
     prose,
     truncated,
 )
-WEIGHTS = (25, 20, 10, 3, 5, 3, 4, 29, 1)
+WEIGHTS = (20, 14, 8, 3, 10, 12, 4, 3, 4, 21, 1)
+
+
+def corpus(count: int, seed: int) -> list[str]:
+    """Return prose to train vocabularies on."""
+    r = random.Random(seed)
+    return [prose(r) for _ in range(count)]
 
 
 def texts(count: int, seed: int) -> list[str]:
