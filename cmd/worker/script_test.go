@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +21,8 @@ import (
 
 	"flairstream/internal/modeltest"
 	"flairstream/internal/natsserver"
+	"flairstream/internal/pyserver"
+	"flairstream/model"
 	"flairstream/queue"
 	"flairstream/queue/open"
 )
@@ -26,8 +32,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command as a service manager does. Scripts that begin with `[!model] skip` need ONNX Runtime, which
-// they find by FLAIRSTREAM_ONNXRUNTIME, and the demo's bundle, which is in $BUNDLE. $NATS is a server with JetStream, $PORT
-// is free.
+// they find by FLAIRSTREAM_ONNXRUNTIME, and the demo's bundle, which is in $BUNDLE; those with `[!mlflow] skip` start MLflow's
+// server. $NATS is a server with JetStream, $PORT is free.
 func TestScripts(t *testing.T) {
 	library, libraryErr := modeltest.FindLibrary()
 	bundle, bundleErr := modeltest.FindBundle()
@@ -44,17 +50,21 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BUNDLE", bundle)
 			env.Setenv("PORT", freePort(t))
 			env.Setenv("FLAIRSTREAM_ONNXRUNTIME", library)
+			env.Values[mlflowKey{}] = &mlflowServer{}
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {
-			if condition != "model" {
-				return false, fmt.Errorf("unknown condition %q", condition)
+			switch condition {
+			case "model":
+				return libraryErr == nil && bundleErr == nil, nil
+			case "mlflow":
+				return os.Getenv("CI") != "" || pyserver.Check() == nil, nil
 			}
-			return libraryErr == nil && bundleErr == nil, nil
+			return false, fmt.Errorf("unknown condition %q", condition)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"queues": createQueues, "limits": createLimits, "publish": publish, "predictions": waitForPredictions,
-			"copybundle": copyBundle, "flipbit": flipBit,
+			"copybundle": copyBundle, "flipbit": flipBit, "metric": checkMetric, "mlflow": startMLflow, "register": register,
 		},
 	})
 }
@@ -115,7 +125,7 @@ func publish(script *testscript.TestScript, _ bool, args []string) {
 	sink, err := transports.Sink(context.Background(), script.Getenv("FLAIRSTREAM_TEXTS"), queue.Texts)
 	script.Check(err)
 	for i, line := range strings.Split(strings.TrimSpace(script.ReadFile(args[0])), "\n") {
-		_, err := sink.Publish(context.Background(), queue.Message{ID: strconv.Itoa(i), Body: []byte(line)})
+		_, err := sink.Publish(context.Background(), queue.Message{ID: args[0] + "-" + strconv.Itoa(i), Body: []byte(line)})
 		script.Check(err)
 	}
 }
@@ -174,4 +184,47 @@ func flipBit(script *testscript.TestScript, _ bool, args []string) {
 	script.Check(err)
 	data[len(data)/2] ^= 1
 	script.Check(os.WriteFile(path, data, 0o600))
+}
+
+// startMLflow starts a server and sets MLFLOW_TRACKING_URI to it: `mlflow`. `! mlflow` ends it.
+func startMLflow(script *testscript.TestScript, end bool, _ []string) {
+	if end {
+		script.Value(mlflowKey{}).(*mlflowServer).stop()
+		return
+	}
+	url, stop, err := pyserver.StartMLflow(script.MkAbs("."))
+	script.Check(err)
+	*script.Value(mlflowKey{}).(*mlflowServer) = mlflowServer{stop: sync.OnceFunc(stop)}
+	script.Defer(script.Value(mlflowKey{}).(*mlflowServer).stop)
+	script.Setenv("MLFLOW_TRACKING_URI", url)
+}
+
+// mlflowServer is a script's.
+type mlflowServer struct{ stop func() }
+
+type mlflowKey struct{}
+
+// register registers the demo's bundle with its digest: `register NAME ALIAS`.
+func register(script *testscript.TestScript, _ bool, args []string) {
+	dir := script.Getenv("BUNDLE")
+	manifest, err := os.ReadFile(filepath.Join(dir, model.ManifestFile))
+	script.Check(err)
+	_, digest, err := model.ParseManifest(manifest)
+	script.Check(err)
+	_, _, err = pyserver.Register(pyserver.Registration{
+		URL: script.Getenv("MLFLOW_TRACKING_URI"), Name: args[0], Alias: args[1], Bundle: dir, Digest: digest,
+	})
+	script.Check(err)
+}
+
+// checkMetric wants a metric of the worker's page to have a value: `metric NAME VALUE`.
+func checkMetric(script *testscript.TestScript, _ bool, args []string) {
+	response, err := http.Get("http://127.0.0.1:" + script.Getenv("PORT") + "/metrics")
+	script.Check(err)
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	script.Check(err)
+	if !strings.Contains(string(page), "\n"+args[0]+" "+args[1]+"\n") {
+		script.Fatalf("%s is not %s", args[0], args[1])
+	}
 }

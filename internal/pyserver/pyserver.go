@@ -51,6 +51,25 @@ func served(t testing.TB, url string, stop func(), err error) string {
 // ErrNoEnvironment tells that the Python environment is not there.
 var ErrNoEnvironment = errors.New("training/.venv is not there: run `make train-env`")
 
+// Check tells whether the environment is there.
+func Check() error {
+	_, err := environment()
+	return err
+}
+
+// environment is the folder of its commands.
+func environment() (string, error) {
+	root, err := modeltest.Root()
+	if err != nil {
+		return "", err
+	}
+	commands := filepath.Join(root, "training", ".venv", "bin")
+	if _, err := os.Stat(filepath.Join(commands, "mlflow")); err != nil {
+		return "", ErrNoEnvironment
+	}
+	return commands, nil
+}
+
 // StartMLflow is MLflow for those without a test at hand: its files are in dir, and stop ends it.
 func StartMLflow(dir string) (url string, stop func(), err error) {
 	s := server{
@@ -76,20 +95,16 @@ type server struct {
 const startTimeout = 3 * time.Minute
 
 func (s server) start(dir string) (url string, stop func(), err error) {
-	root, err := modeltest.Root()
+	commands, err := environment()
 	if err != nil {
 		return "", nil, err
-	}
-	command := filepath.Join(root, "training", ".venv", "bin", s.command)
-	if _, err := os.Stat(command); err != nil {
-		return "", nil, ErrNoEnvironment
 	}
 	port, err := freePort()
 	if err != nil {
 		return "", nil, err
 	}
 	var said bytes.Buffer
-	process := exec.Command(command, append(s.args, port)...)
+	process := exec.Command(filepath.Join(commands, s.command), append(s.args, port)...)
 	process.Dir, process.Env = dir, append(os.Environ(), s.env...)
 	process.Stdout, process.Stderr = &said, &said
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its workers end with it

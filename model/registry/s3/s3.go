@@ -104,8 +104,11 @@ func (f *Folder) Place() string {
 
 // Resolve looks whether there is a bundle. A folder has no versions.
 func (f *Folder) Resolve(ctx context.Context) (registry.Version, error) {
-	_, err := f.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &f.bucket, Key: f.key(model.ManifestFile)})
-	return registry.Version{}, f.explain(err)
+	manifest, err := f.Open(ctx, registry.Version{}, model.ManifestFile, 0) // HEAD would not say what is missing
+	if err != nil {
+		return registry.Version{}, err
+	}
+	return registry.Version{}, manifest.Close()
 }
 
 func (f *Folder) key(file string) *string { return aws.String(f.prefix + file) }

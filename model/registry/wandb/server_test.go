@@ -164,6 +164,7 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) {
 		delete(s.cuts, name)
 		w.Header().Set("Content-Length", fmt.Sprint(len(s.files[name])))
 		_, _ = w.Write(s.files[name][:cut])
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(s.files[name])))
