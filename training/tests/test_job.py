@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import resource
 import shutil
 import signal
 
@@ -149,7 +150,12 @@ def test_leaks_that_are_allowed_do_not(make_job):
     ("error", "severity", "said"),
     [
         (InputError("lower the learning rate"), "critical", "lower the learning rate"),
-        (OSError(28, "No space left on device", "/disk/file"), "critical", "/disk/file: No space left on device"),
+        (
+            OSError(28, "No space left on device"),
+            "critical",
+            "no room on the disk (No space left on device): make room",
+        ),
+        (OSError(13, "Permission denied", "/disk/file"), "critical", "/disk/file: Permission denied"),
         (ValueError("row: my roses want water"), "critical", "ValueError: the log says more"),
         (Stopped(signal.SIGTERM), "warning", "stopped by SIGTERM; started again with the same arguments, it goes on"),
         (KeyboardInterrupt(), "warning", "stopped from the keyboard; started again"),
@@ -170,6 +176,23 @@ def test_whatever_ends_it_early_is_told_and_raised(make_job, monkeypatch, error,
     assert failed.text.startswith(said)
     assert len(whole.tracker.ends) == 1
     assert not whole.request.out.exists()
+
+
+def test_a_disk_that_fills_up_at_the_export_leaves_no_half_of_a_bundle(make_job):
+    from flairstream_training import job
+
+    whole = make_job()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot write the bundle .*File too large"):
+            job.run(whole)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert whole.notifier.notices[-1].kind == "training_failed"
+    assert [path.name for path in whole.request.out.parent.iterdir()] == ["work"]
 
 
 def test_a_version_that_the_gate_refuses_is_no_failed_training(make_job, monkeypatch):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from . import __version__
 from .commands import export, notify, promote, register, report, sagemaker, search, submit, sync, train
-from .errors import InputError, Stopped
+from .errors import InputError, Stopped, of_system
 
 _DESCRIPTION = """\
 Trains text classifiers in Flair and exports the bundles that flairstream's workers serve.
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as err:
         return _say(str(err), err.code)
     except OSError as err:
-        return _say(f"{err.filename or 'the system'}: {err.strerror or err}", 1)
+        return _say(of_system(err), 1)
     except Stopped as err:
         return _say(str(err), err.code)
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from . import base_model, plots, registry, report, train
 from .data import Dataset
-from .errors import InputError, Stopped
+from .errors import InputError, Stopped, of_system
 from .export import Request, export
 from .gate import RefusedError
 from .hyper_parameters import HyperParameters
@@ -192,6 +192,6 @@ def reason(err: BaseException) -> str:
         case KeyboardInterrupt():
             return "stopped from the keyboard"
         case OSError():
-            return f"{err.filename or 'the system'}: {err.strerror or type(err).__name__}"
+            return of_system(err)
         case _:
             return f"{type(err).__name__}: the log says more"

@@ -48,7 +48,8 @@ class Repeat:
         return max(0, sum(place == split for place, _ in self.places) - 1)
 
     def __str__(self) -> str:
-        return " = ".join(f"{split} {number}" for split, number in self.places)
+        """By the files: reference rows are named as the validation rows that they were."""
+        return " = ".join(f"{'validation' if at == 'reference' else at} {number}" for at, number in self.places)
 
 
 @dataclass(frozen=True)

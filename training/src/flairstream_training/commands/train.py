@@ -45,10 +45,10 @@ def add_arguments(command: argparse.ArgumentParser, base_required: bool = True) 
 
 def make_job(args: argparse.Namespace, work: Path):
     """The job that the arguments describe: all is checked that can be before hours of training."""
-    from .. import notify, registry, tracking
+    params, dataset = arguments.params(args), arguments.dataset(args)
+    from .. import notify, registry, tracking  # what takes seconds to import comes after what fails at once
     from ..job import Job
 
-    params, dataset = arguments.params(args), arguments.dataset(args)
     request = arguments.request(args, args.base_name or base_model.name(args.base))
     notifier = notify.open(os.environ)
     if args.register:
