@@ -8,7 +8,7 @@ import pytest
 import requests
 
 import tiny_bundle
-from flairstream_training import bundle, cli, gate, registry, serving
+from flairstream_training import bundle, cli, gate, registry, serving, tracking
 from flairstream_training.data import Row
 from flairstream_training.errors import InputError
 from flairstream_training.notify import Notice, Notifier
@@ -167,6 +167,27 @@ def test_a_version_belongs_to_the_run_that_made_it(name, get, mlflow_server, tmp
         target.mkdir()
         got = registry.fetch(place, place.find(number), target)
         assert bundle.digest(got) == bundle.digest(folder)
+
+
+def test_run_and_version_name_each_other(name, get, tmp_path):
+    folder = tiny_bundle.write(tmp_path / "bundle", GOOD, LABELS)
+    tracker = tracking.open(f"mlflow://experiments/{name}", "tiny 1.0.0", tmp_path / "work")
+    tracker.folder("bundle", folder)
+    registry.submit(folder, ROWS, f"mlflow://models/{name}", tracker, Kept())
+    promote(name)
+    second = tiny_bundle.write(tmp_path / "second", GOOD, LABELS, "1.0.1")
+    registry.submit(second, ROWS, f"mlflow://models/{name}", tracker, Kept())
+    tracker.finish()
+    versions = [get("mlflow/model-versions/get", name=name, version=n).json()["model_version"] for n in "12"]
+    assert [version["run_id"] for version in versions] == [tracker.run_id, tracker.run_id]
+    assert versions[0]["source"].endswith("/artifacts/bundle")
+    assert {"key": "run_url", "value": tracker.url} in versions[0]["tags"]
+    run = get("mlflow/runs/get", run_id=tracker.run_id).json()["run"]["data"]
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert (tags["model_version"], tags["gate"]) == (f"mlflow://models/{name}/2", "passed")
+    assert tags["comparison"].startswith(f"against {name} version 1: 100 rows: accuracy 100.00% -> 100.00%")
+    files = get("mlflow/artifacts/list", run_id=tracker.run_id, path="tables").json()["files"]
+    assert any("comparison" in file["path"] for file in files), files
 
 
 def test_a_version_that_was_changed_is_not_fetched(name, get, tmp_path):

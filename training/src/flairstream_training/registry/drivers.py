@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .. import bundle as bundles
 from ..errors import InputError
-from ..tracking import mlflow_client
+from ..tracking import mlflow_client, wandb_client
 from . import place
 from .version import CANDIDATE, Registry, Version
 
@@ -26,8 +26,11 @@ def open_registry(where: place.Place) -> Registry:
         from .mlflow import MLflowRegistry
 
         return MLflowRegistry(client, where.name)
-    from ..tracking import wandb_client
-
+    if wandb_client.offline():
+        raise InputError(
+            "WANDB_MODE=offline: registering in W&B needs its server; unset it, or register later: "
+            "flairstream-train register --bundle FOLDER"
+        )
     wandb_client.connect()
     from .wandb import WandbRegistry
 

@@ -76,12 +76,12 @@ def submit(
 def _register(registry: Registry, bundle: Path, tags: dict[str, str], tracker: Tracker) -> Version:
     """Makes the version, or takes the one that an earlier try made, and points candidate at it."""
     version = registry.with_digest(tags["digest"])
-    if version:
-        registry.tag(version, tags)
-    else:
+    if version is None:
         tracker.flush()  # the run's own copy of the bundle is on its way: do not send it twice
         card = (bundle / "README.md").read_text(encoding="utf-8")
         version = registry.create(bundle, tracker.run_id, tags, card)
+    if not tags.items() <= version.tags.items():  # it was there before, and compared with another champion
+        registry.tag(version, tags)
     registry.alias(version, CANDIDATE)
     return registry.find(version.number) or version
 
