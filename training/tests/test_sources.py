@@ -95,6 +95,21 @@ def test_a_text_that_stands_twice_is_not_divided():
     assert not splits[1] & splits[2]
 
 
+def test_too_few_rows_to_divide_are_refused():
+    few = [data.Row("a", ("x",)), data.Row("b", ("y",))]
+    with pytest.raises(InputError, match="here: too few rows to take a tenth for validation: add validation rows"):
+        complete(Found({"train": few, "test": few}, {"train": "here"}))
+
+
+def test_train_keeps_a_row_of_each_label():
+    every = [data.Row(f"only {i}", (f"label {i}",)) for i in range(300)] + [
+        data.Row(f"b {i}", ("b",)) for i in range(300)
+    ]
+    dataset = complete(Found({"train": every}, {"train": "here"}))
+    assert len(dataset.labels) == 301
+    assert {row.label for row in dataset.test} == {"b"}
+
+
 def test_a_label_keeps_a_row_in_validation():
     for i in range(50):
         assert data.set_aside([data.Row(f"only {i}", ("rare",))])[1] == []

@@ -185,10 +185,3 @@ def _labelled(row: Row) -> Sentence:
     for label in row.labels:
         sentence.add_label(LABEL_TYPE, label)
     return sentence
-
-
-def set_threads(count: int | None) -> int:
-    """Sets how many threads PyTorch uses, where asked; returns how many it uses."""
-    if count:
-        torch.set_num_threads(count)
-    return torch.get_num_threads()

@@ -97,7 +97,9 @@ def complete(found: Found) -> Dataset:
     splits, notes = dict(found.splits), list(found.notes)
     for split in SPLITS[1:]:
         if split not in splits:
-            splits["train"], splits[split] = _tenth(splits["train"], split)
+            splits["train"], splits[split] = _divide(splits["train"], split, 10)
+            if not splits[split]:
+                raise InputError(f"{found.places['train']}: too few rows to take a tenth for {split}: add {split} rows")
             notes.append(f"{split}: none given, so a tenth of the rows of train was taken, by the hash of the text")
     places = {split: found.places.get(split, found.places["train"]) for split in SPLITS}
     _check(splits, places)
@@ -116,23 +118,25 @@ def complete(found: Found) -> Dataset:
 
 
 def set_aside(validation: list[Row]) -> tuple[list[Row], list[Row]]:
-    """Splits rows into validation and reference: about a fifth, by the hash of the text.
+    """Splits rows into validation and reference, about a fifth, by the hash of the text."""
+    return _divide(validation, "reference", 5)
 
-    The same rows whatever their order. A row stays where one of its labels would have none left in validation.
+
+def _divide(rows: list[Row], purpose: str, parts: int) -> tuple[list[Row], list[Row]]:
+    """What stays, and about one part of the rows: the same whatever their order.
+
+    Rows with the same text stay together. A text stays where one of its labels would have no row left.
     """
-    left = Counter(label for row in validation for label in row.labels)
-    reference = set()
-    for i in sorted(range(len(validation)), key=lambda i: _hash(validation[i].text, "reference")):
-        row = validation[i]
-        if _hash(row.text, "reference")[0] % 5 == 0 and all(left[label] > 1 for label in row.labels):
-            reference.add(i)
-            left.subtract(row.labels)
-    kept = [row for i, row in enumerate(validation) if i not in reference]
-    return kept, [row for i, row in enumerate(validation) if i in reference]
-
-
-def _tenth(rows: list[Row], purpose: str) -> tuple[list[Row], list[Row]]:
-    taken = {row.text for row in rows if _hash(row.text, purpose)[0] % 10 == 0}
+    left = Counter(label for row in rows for label in row.labels)
+    alike: dict[str, list[Row]] = {}
+    for row in rows:
+        alike.setdefault(row.text, []).append(row)
+    taken = set()
+    for text in sorted(alike, key=lambda text: _hash(text, purpose)):
+        lost = Counter(label for row in alike[text] for label in row.labels)
+        if _hash(text, purpose)[0] % parts == 0 and all(left[label] > count for label, count in lost.items()):
+            taken.add(text)
+            left -= lost
     return [row for row in rows if row.text not in taken], [row for row in rows if row.text in taken]
 
 
