@@ -22,11 +22,12 @@ FROM debian:12-slim
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libstdc++6 && \
     rm -rf /var/lib/apt/lists/* && \
-    useradd --system --uid 65532 --no-create-home --shell /usr/sbin/nologin flairstream
+    useradd --system --uid 65532 --no-create-home --shell /usr/sbin/nologin flairstream && \
+    install -d -o 65532 -g 65532 /var/cache/flairstream
 COPY --from=build /out/ /usr/local/bin/
 COPY --from=runtime /runtime/ /usr/local/lib/
 USER 65532
-ENV FLAIRSTREAM_LISTEN=:9090
+ENV FLAIRSTREAM_LISTEN=:9090 FLAIRSTREAM_MODEL_CACHE=/var/cache/flairstream
 EXPOSE 9090
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s CMD ["worker", "-healthcheck"]
 CMD ["worker"]

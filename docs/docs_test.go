@@ -50,6 +50,7 @@ func TestSettings(t *testing.T) {
 		{"flairstream", "deadletter", "redrive", "--help"},
 		{"flairstream", "bundle", "--help"},
 		{"flairstream", "bundle", "doctor", "--help"},
+		{"flairstream", "bundle", "fetch", "--help"},
 		{"flairstream", "classify", "--help"},
 		{"flairstream", "bench", "--help"},
 	} {

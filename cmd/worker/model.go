@@ -101,14 +101,18 @@ func (m models) prove(bundle *model.Bundle, err error) (*classifier.Classifier, 
 	return classifier.Open(bundle, classifier.Options{Library: m.settings.Onnxruntime, Slots: m.settings.Slots})
 }
 
-// cache is the folder of the setting, or else one in the user's cache folder.
+// cache is the folder of the setting, or else one in the user's cache folder. It is made, where it is not there.
 func (m models) cache() (registry.Cache, error) {
-	if m.settings.ModelCache != "" {
-		return registry.Cache{Dir: m.settings.ModelCache}, nil
+	dir := m.settings.ModelCache
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return registry.Cache{}, fmt.Errorf("%w: set FLAIRSTREAM_MODEL_CACHE to a folder for fetched models", err)
+		}
+		dir = filepath.Join(user, "flairstream", "models")
 	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return registry.Cache{}, fmt.Errorf("%w: set FLAIRSTREAM_MODEL_CACHE to a folder for fetched models", err)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return registry.Cache{}, fmt.Errorf("%w: set FLAIRSTREAM_MODEL_CACHE to a folder where the worker may write", err)
 	}
-	return registry.Cache{Dir: filepath.Join(dir, "flairstream", "models")}, nil
+	return registry.Cache{Dir: dir}, nil
 }

@@ -57,6 +57,7 @@ type body struct {
 	patience time.Duration
 }
 
+// Read reads, and waits no longer than the patience.
 func (b *body) Read(p []byte) (int, error) {
 	b.timer.Reset(b.patience)
 	n, err := b.ReadCloser.Read(p)
@@ -67,6 +68,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close ends the request.
 func (b *body) Close() error {
 	b.timer.Stop()
 	err := b.ReadCloser.Close()

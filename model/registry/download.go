@@ -48,7 +48,7 @@ func (o offer) save(ctx context.Context, dir, name string, count func(int)) (err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	want := o.manifest.Files[name].Bytes
-	got, err := transfer(ctx, o.registry, o.version, name, want, counting{file, count})
+	got, err := transfer{o.registry, o.version, name, counting{file, count}}.run(ctx, want)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c counting) Write(p []byte) (int, error) {
 // readAll reads a file of at most limit bytes.
 func readAll(ctx context.Context, r Registry, v Version, file string, limit int64) ([]byte, error) {
 	var data buffer
-	got, err := transfer(ctx, r, v, file, limit, &data)
+	got, err := transfer{r, v, file, &data}.run(ctx, limit)
 	if err == nil && got > limit {
 		err = fmt.Errorf("it has more than %d bytes", limit)
 	}
@@ -89,11 +89,19 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// transfer copies a file to w, at most one byte beyond most, and gives how many they were. A transfer that is cut is
-// resumed, unless there can be no more to come.
-func transfer(ctx context.Context, r Registry, v Version, file string, most int64, w io.Writer) (got int64, err error) {
+// transfer is a file on its way.
+type transfer struct {
+	registry Registry
+	version  Version
+	file     string
+	to       io.Writer
+}
+
+// run copies the file, at most one byte beyond most, and gives how many bytes they were. When it is cut it goes on, unless
+// there can be no more to come.
+func (t transfer) run(ctx context.Context, most int64) (got int64, err error) {
 	for failures := 0; ; {
-		n, again, err := piece(ctx, r, v, file, got, most+1-got, w)
+		n, again, err := t.piece(ctx, got, most+1-got)
 		got += n
 		if again && got == most {
 			return got, nil
@@ -117,14 +125,14 @@ func transfer(ctx context.Context, r Registry, v Version, file string, most int6
 
 // piece copies from the offset on until the file ends, most bytes have come, or the transfer is cut; after a cut it may be
 // tried again.
-func piece(ctx context.Context, r Registry, v Version, file string, offset, most int64, w io.Writer) (n int64, again bool, err error) {
-	body, err := r.Open(ctx, v, file, offset)
+func (t transfer) piece(ctx context.Context, offset, most int64) (n int64, again bool, err error) {
+	body, err := t.registry.Open(ctx, t.version, t.file, offset)
 	if err != nil {
 		return 0, false, err
 	}
 	defer body.Close()
 	reading := &remembering{Reader: io.LimitReader(body, most)}
-	n, err = io.Copy(w, reading)
+	n, err = io.Copy(t.to, reading)
 	return n, reading.err != nil && !errors.Is(reading.err, model.ErrCorrupt), err
 }
 

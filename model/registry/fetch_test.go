@@ -88,21 +88,33 @@ func TestFetchFails(t *testing.T) {
 		want  string
 		is    error
 	}{
-		"another digest than recorded": {func(_ *testing.T, f *fake) { f.version.Digest = strings.Repeat("0", 64) },
-			"the registry recorded 0000", model.ErrCorrupt},
-		"a flipped bit": {func(_ *testing.T, f *fake) { f.files["golden.jsonl"] = flipped(f.files["golden.jsonl"]) },
-			"golden.jsonl: has SHA-256", model.ErrCorrupt},
-		"a longer file": {func(_ *testing.T, f *fake) { f.files["golden.jsonl"] = append(f.files["golden.jsonl"], 'x') },
-			"golden.jsonl from fake://support@champion: bundle is corrupt: fetch or export it again: it has more than", model.ErrCorrupt},
-		"a shorter file": {func(_ *testing.T, f *fake) { f.files["golden.jsonl"] = f.files["golden.jsonl"][:10] },
-			"it has 10 bytes, its manifest says", model.ErrCorrupt},
+		"another digest than recorded": {
+			func(_ *testing.T, f *fake) { f.version.Digest = strings.Repeat("0", 64) },
+			"the registry recorded 0000", model.ErrCorrupt,
+		},
+		"a flipped bit": {
+			func(_ *testing.T, f *fake) { f.files["golden.jsonl"] = flipped(f.files["golden.jsonl"]) },
+			"golden.jsonl: has SHA-256", model.ErrCorrupt,
+		},
+		"a longer file": {
+			func(_ *testing.T, f *fake) { f.files["golden.jsonl"] = append(f.files["golden.jsonl"], 'x') },
+			"golden.jsonl from fake://support@champion: bundle is corrupt: fetch or export it again: it has more than", model.ErrCorrupt,
+		},
+		"a shorter file": {
+			func(_ *testing.T, f *fake) { f.files["golden.jsonl"] = f.files["golden.jsonl"][:10] },
+			"it has 10 bytes, its manifest says", model.ErrCorrupt,
+		},
 		"a file that is missing": {func(_ *testing.T, f *fake) { delete(f.files, "config.json") }, "fetch config.json", ErrNotFound},
 		"no manifest":            {func(_ *testing.T, f *fake) { delete(f.files, "bundle.json") }, "fetch bundle.json", ErrNotFound},
 		"a manifest without end": {func(_ *testing.T, f *fake) { f.files["bundle.json"] = bytes.Repeat([]byte(" "), 2<<20) }, "more than 1048576 bytes", nil},
-		"a way out of the folder": {func(t *testing.T, f *fake) { rename(t, f, "NOTICE.txt", "../../NOTICE.txt") },
-			`"../../NOTICE.txt" is not the path of a file in the bundle`, model.ErrCorrupt},
-		"an absolute path": {func(t *testing.T, f *fake) { rename(t, f, "NOTICE.txt", "/NOTICE.txt") },
-			`"/NOTICE.txt" is not the path of a file in the bundle`, model.ErrCorrupt},
+		"a way out of the folder": {
+			func(t *testing.T, f *fake) { rename(t, f, "NOTICE.txt", "../../NOTICE.txt") },
+			`"../../NOTICE.txt" is not the path of a file in the bundle`, model.ErrCorrupt,
+		},
+		"an absolute path": {
+			func(t *testing.T, f *fake) { rename(t, f, "NOTICE.txt", "/NOTICE.txt") },
+			`"/NOTICE.txt" is not the path of a file in the bundle`, model.ErrCorrupt,
+		},
 		"cut again and again": {func(_ *testing.T, f *fake) { cut(f, "model_int8.onnx") }, "cut 6 times: unexpected EOF", io.ErrUnexpectedEOF},
 	} {
 		t.Run(name, func(t *testing.T) {
