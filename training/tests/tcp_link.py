@@ -12,6 +12,7 @@ class Link:
         self._target = ("127.0.0.1", int(address.rpartition(":")[2]))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.refused = 0  # connections while it was cut
         self._up, self._open = True, []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -36,6 +37,7 @@ class Link:
             except OSError:
                 return
             if not self._up:
+                self.refused += 1
                 near.close()
                 continue
             far = socket.create_connection(self._target)

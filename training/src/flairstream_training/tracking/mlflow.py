@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -89,22 +88,22 @@ class MLflowTracker:
         def write(folder: Path) -> None:
             content = {"columns": list(columns), "data": [list(row) for row in rows]}
             text = json.dumps(content, ensure_ascii=False, default=str)
-            (folder / f"{_file_name(name)}.json").write_text(text, encoding="utf-8")
+            (folder / f"{run.file_name(name)}.json").write_text(text, encoding="utf-8")
 
         self._keep_files("tables", write)
 
     def figure(self, name: str, figure) -> None:
-        self._keep_files("figures", lambda folder: figure.savefig(folder / f"{_file_name(name)}.png", format="png"))
+        self._keep_files("figures", lambda folder: figure.savefig(folder / f"{run.file_name(name)}.png", format="png"))
 
     def folder(self, name: str, path: Path) -> None:
         def write(folder: Path) -> None:
             shutil.copytree(path, folder, copy_function=_link, dirs_exist_ok=True)
 
-        self._keep_files(_file_name(name), write)
+        self._keep_files(run.file_name(name), write)
 
     def child(self, name: str) -> "MLflowTracker":
         above = self._delivery.run
-        folder = self._folder / "children" / _file_name(name)
+        folder = self._folder / "children" / run.file_name(name)
         tracker = MLflowTracker(run.remembered(folder, above.url, name, above.name), folder, self)
         tracker._keep({"kind": "status", "status": "RUNNING"})
         self._children.append(tracker)
@@ -162,10 +161,6 @@ def sync(folder: Path) -> str:
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "unnamed"
 
 
 def _link(source: str, target: str) -> None:

@@ -1,11 +1,14 @@
 """Which run a work folder is tracked as, remembered so that a training that goes on goes on in the same run."""
 
+import fcntl
 import json
 import os
+import re
 import time
 import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from ..errors import InputError
@@ -39,6 +42,23 @@ def place(url: str) -> list[str]:
     """The URL's parts after its scheme."""
     parts = urlsplit(url)
     return [unquote(part) for part in (parts.netloc, *parts.path.split("/")) if part]
+
+
+def file_name(name: str) -> str:
+    """A name for a file or folder."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "unnamed"
+
+
+def lock(folder: Path) -> IO:
+    """Keeps other processes from the folder until the file is closed, or this process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise InputError(f"{folder} is in use by another process: wait for its end") from None
+    return file
 
 
 def remembered(folder: Path, url: str, name: str, parent: str = "") -> Run:

@@ -5,7 +5,6 @@ a power cut loses at most the metrics of the last second.
 """
 
 import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from . import run
 
 _SYNC_SECONDS = 1.0  # metrics come with every step; waiting for the disk each time would slow the training
 
@@ -32,14 +31,9 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         """Opens the folder's spool, or begins it; InputError where another process has it."""
-        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = run.lock(folder)
         self._path, self._mark = folder / "spool.jsonl", folder / "sent"
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            raise InputError(f"{folder} is in use by another process: wait for its end") from None
         self._drop_torn_line()
         self._sent = self._read_mark()
         self._synced = 0.0
@@ -82,6 +76,7 @@ class Spool:
         """Lets another process have it; nothing more is kept."""
         os.close(self._file)
         self._file = -1
+        self._lock.close()
 
     def _read(self, start: int) -> Iterator[Kept]:
         with self._path.open("rb") as file:
