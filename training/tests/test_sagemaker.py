@@ -71,7 +71,7 @@ def interrupt(home: Path, process) -> SimpleNamespace:
     checkpoint, deadline = home / "checkpoints" / "checkpoint" / "last.pt", time.monotonic() + 120
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
+    process.terminate()
     return SimpleNamespace(log=process.communicate(timeout=120)[0], code=process.returncode)
 
 
@@ -222,9 +222,12 @@ def test_a_job_that_does_not_end_by_itself_is_ended_before_sagemaker_kills_it():
             threading.Event().wait()  # a tracker that never answers
     """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "ready\n"
-        process.terminate()
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.terminate()
+            assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
 
 
 def test_a_reason_is_as_long_as_sagemaker_shows(tmp_path):
