@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from flair.data import Dictionary
-from flair.embeddings import TransformerDocumentEmbeddings
+from flair.embeddings import DocumentPoolEmbeddings, OneHotEmbeddings, TransformerDocumentEmbeddings
 from flair.models import TextClassifier
 
 from flairstream_training import bundle, data, evaluate, export, golden, preprocessing, serving
@@ -119,6 +119,15 @@ def test_a_probability_of_exactly_the_threshold_gives_no_label(base):
 def test_a_threshold_for_each_label_is_refused(base, dataset, tmp_path):
     with pytest.raises(InputError, match="a threshold for each label"):
         export.export(several(base, {"default": 0.5, "garden": 0.2}), dataset, request(tmp_path / "out"), {})
+
+
+def test_a_model_that_is_no_transformer_is_refused(dataset, tmp_path):
+    words = Dictionary(add_unk=True)
+    other = TextClassifier(
+        DocumentPoolEmbeddings([OneHotEmbeddings(words)]), label_type="label", label_dictionary=words, multi_label=True
+    )
+    with pytest.raises(InputError, match="cannot export DocumentPoolEmbeddings of OneHotEmbeddings"):
+        export.export(other, dataset, request(tmp_path / "out"), {})
 
 
 def test_single_label_rows_do_not_fit_a_multi_label_model(classifier, dataset, tmp_path):

@@ -75,7 +75,7 @@ def write(folder: Path, files: dict[str, bytes], manifest: dict) -> str:
     The manifest's "files" is filled in here. The model digest is the SHA-256 of the bytes of bundle.json.
     """
     manifest = {**manifest, "files": {name: _entry(content) for name, content in sorted(files.items())}}
-    content = (_NUMBERS.sub(_on_one_line, json.dumps(_ordered(manifest), indent=2, ensure_ascii=False)) + "\n").encode()
+    content = encoded(_ordered(manifest))
     try:
         _place(folder, {**files, MANIFEST: content})
     except OSError as err:
@@ -105,6 +105,11 @@ def _place(folder: Path, files: dict[str, bytes]) -> None:
             raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def encoded(record: dict) -> bytes:
+    """JSON for people too: indented, but a list of numbers on one line."""
+    return (_NUMBERS.sub(_on_one_line, json.dumps(record, indent=2, ensure_ascii=False)) + "\n").encode()
 
 
 def _on_one_line(numbers: re.Match) -> str:

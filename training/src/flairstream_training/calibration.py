@@ -17,6 +17,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedShuffleSplit
 
+from . import bundle
+
 BINS = 10
 FEWEST = 10  # rows that must be wrong, or have a label and not have it, for anything to be learned from them
 SEPARATED = 0.999  # from this area under the ROC curve on there is nothing for isotonic regression to mend
@@ -99,7 +101,7 @@ def content(calibration: Calibration, rows: int, measured: dict) -> bytes:
         "rows": rows,
         **measured,
     }
-    return (json.dumps(record, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
+    return bundle.encoded(record)
 
 
 def read(content: bytes | str, labels: list[str], multi_label: bool) -> Calibration:

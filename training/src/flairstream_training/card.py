@@ -13,7 +13,8 @@ tags: [flair, onnx, text-classification]
 
 # {name} {version}
 
-{task} Trained in Flair {flair} on {data_name}; served by flairstream with ONNX Runtime.
+{task}
+Trained in Flair {flair} on {data_name}; served by flairstream with ONNX Runtime.
 
 Labels: {labels}.
 
@@ -44,9 +45,9 @@ flairstream bundle verify --bundle DIR
 echo '"a text"' | flairstream classify --bundle DIR --json
 ```
 
-`{graph}` is the graph that is served. It takes `input_ids` and `attention_mask` (int64, [batch, sequence], padded on
-the right with 0 to a multiple of 8) and gives `logits` (float32, [batch, labels]) and `embedding` (float32, [batch,
-{hidden_size}]). {function} of the logits gives the probabilities. A text's result does not depend on its batch.
+`{graph}` is the graph that is served. It takes `input_ids` and `attention_mask` (int64, [batch, sequence],
+padded on the right with 0 to a multiple of 8) and gives `logits` (float32, [batch, labels]) and `embedding` (float32,
+[batch, {hidden_size}]). {function} of the logits gives the probabilities. A text's result does not depend on its batch.
 
 Texts must be prepared as in training, or the results differ: cleaned as Flair {flair_minor} does, then encoded by
 `tokenizer.json` as they are, with no word tokenizer before it.

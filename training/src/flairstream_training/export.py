@@ -16,6 +16,7 @@ from . import (
     bundle,
     calibration,
     card,
+    encoder,
     evaluate,
     golden,
     mcnemar,
@@ -62,11 +63,11 @@ class _Trained:
     labels: list[str]
     threshold: float | None
     tokenizer_json: str
-    encoder: Tokenizer
+    tokens: Tokenizer
     max_tokens: int
 
     def ids(self, rows: list[Row]) -> list[list[int]]:
-        return evaluate.token_ids(self.encoder, [row.text for row in rows], self.max_tokens)
+        return evaluate.token_ids(self.tokens, [row.text for row in rows], self.max_tokens)
 
     def graph(self, content: bytes, rows: list[Row]) -> Answers:
         """What a graph says of the rows, as it is served."""
@@ -91,8 +92,7 @@ def export(classifier: TextClassifier, dataset: Dataset, request: Request, recor
     built = _graphs(trained, scale_rows)
     texts = golden.texts(request.golden)
     goldens = {
-        name: golden.make(classifier, trained.encoder, graph, trained.max_tokens, texts)
-        for name, graph in built.items()
+        name: golden.make(classifier, trained.tokens, graph, trained.max_tokens, texts) for name, graph in built.items()
     }
     served, graphs = request.graphs[-1], {name: built[name] for name in request.graphs}
     _refuse_difference(goldens, served)
@@ -128,6 +128,7 @@ def export(classifier: TextClassifier, dataset: Dataset, request: Request, recor
 
 
 def _open(classifier: TextClassifier, dataset: Dataset) -> _Trained:
+    encoder.check(classifier)
     labels = classifier.label_dictionary.get_items()
     if labels != dataset.labels or classifier.multi_label != dataset.multi_label:
         raise InputError("the model's labels are not those of the data: export it with the data it was trained on")
@@ -156,15 +157,15 @@ def set_apart(dataset: Dataset) -> tuple[list[Row], list[Row]]:
 
 def _graphs(trained: _Trained, scale_rows: list[Row]) -> dict[str, bytes]:
     weights = extract(trained.classifier)
-    ids = scale_ids(scale_rows, trained.encoder, trained.max_tokens)
+    ids = scale_ids(scale_rows, trained.tokens, trained.max_tokens)
     models = {bundle.FP32: build(weights, Float32()), bundle.INT8: quantize.int8(weights, ids)}
     return {name: model.SerializeToString() for name, model in models.items()}
 
 
-def scale_ids(rows: list[Row], encoder: Tokenizer, max_tokens: int) -> list[list[int]]:
+def scale_ids(rows: list[Row], tokens: Tokenizer, max_tokens: int) -> list[list[int]]:
     """The token ids that the int8 scales are taken from: of the rows, and of the awkward texts."""
     texts = [*(row.text for row in rows), *golden.AWKWARD]
-    return [ids for ids in evaluate.token_ids(encoder, texts, max_tokens) if ids]
+    return [ids for ids in evaluate.token_ids(tokens, texts, max_tokens) if ids]
 
 
 def _refuse_difference(goldens: dict[str, golden.Golden], served: str) -> None:
@@ -252,7 +253,7 @@ def _provenance(trained: _Trained, dataset: Dataset, request: Request, recorded:
 
 def _report(trained: _Trained, dataset: Dataset) -> dict:
     """What the card tells of the rows."""
-    record = report.make(dataset, trained.encoder, trained.max_tokens).record()
+    record = report.make(dataset, trained.tokens, trained.max_tokens).record()
     return {key: record[key] for key in ("splits", "duplicates", "across_splits")}
 
 

@@ -17,6 +17,8 @@ _SERVED = {
     },
 }
 
+_POST_PROCESSORS = ("TemplateProcessing", "BertProcessing", "RobertaProcessing")
+
 # Options of BPE and Unigram that it does without, and what they must be if they are there.
 _OFF = ("dropout", "byte_fallback", "ignore_merges", "fuse_unk")
 
@@ -55,6 +57,9 @@ def _check(content: dict) -> None:
     for option in _OFF:
         if model.get(option):
             raise InputError(f"the tokenizer's {option} is {model[option]}: it can not be served; {_NEAREST}")
+    after = (content["post_processor"] or {}).get("type", "none")
+    if after not in _POST_PROCESSORS:
+        raise InputError(f"the tokenizer's post_processor is {after}: want {' or '.join(_POST_PROCESSORS)}; {_NEAREST}")
     words = [token["content"] for token in content["added_tokens"] if not token["special"]]
     if words:
         raise InputError(f'the tokenizer has words added to it, as "{words[0]}": they can not be served; {_NEAREST}')

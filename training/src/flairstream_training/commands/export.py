@@ -37,5 +37,5 @@ def summary(out: Path, manifest: dict) -> str:
         f"{out}: {manifest['name']} {manifest['version']}, {size / 1e6:.1f} MB, digest {manifest['digest']}\n"
         f"  Flair in fp32: accuracy {flair['accuracy']:.2%}\n"
         f"  {manifest['graph']}: accuracy {served['accuracy']:.2%}, "
-        f"Flair's label on {served['agreement_with_flair']:.2%}"
+        f"Flair's answer on {served['agreement_with_flair']:.2%}, McNemar's p = {metrics['mcnemar_p']:.3g}"
     )
