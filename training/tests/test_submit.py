@@ -378,7 +378,7 @@ def test_what_is_submitted_is_trained(platform, base, tmp_path, monkeypatch):
     def run() -> None:
         home = platform.prepare(tmp_path / "opt-ml")
         process = opt_ml.start(home, platform.job().training_job_name)
-        platform.log("algo-1-1", *process.communicate()[0].splitlines())
+        platform.log("algo-1-1", *filter(None, process.communicate()[0].splitlines()))
         assert process.returncode == 0
         platform.upload(home / "model")
         platform.state("Completed", "Completed")
