@@ -34,7 +34,7 @@ def test_learning_curves_are_those_of_flairs_file(tmp_path):
     assert {line.get_label(): list(line.get_ydata()) for line in (*losses.lines, *quality.lines)} == {
         "training": [0.3719, 0.0352],
         "validation": [0.12, 0.1115],
-        "F1": [0.9743, 0.9807],
+        "macro F1": [0.9743, 0.9807],
         "accuracy": [0.9751, 0.9812],
     }
     assert written(figure).startswith(b"\x89PNG")

@@ -1,10 +1,14 @@
 """A search from the command to the bundle, and the notebook, with real trainings of the tiny model."""
 
+import base64
 import json
 import shutil
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
+import requests
 from sklearn.metrics import f1_score
 
 from flairstream_training import bundle, cli, data, train
@@ -19,13 +23,16 @@ base = ["{good}", "{unexportable}"]
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory, data_folder, base) -> Path:
-    """Two trials, of which one cannot but fail: one base model's activation is not exported."""
+def searched(tmp_path_factory, data_folder, base, mlflow_server) -> Path:
+    """Two tracked trials, of which one cannot but fail: one base model's activation is not exported."""
     folder = tmp_path_factory.mktemp("search")
     config = shutil.copytree(base, folder / "relu") / "config.json"
     config.write_text(config.read_text().replace('"gelu"', '"relu"'))
     (folder / "space.toml").write_text(SPACE.format(good=base, unexportable=folder / "relu"))
-    assert cli.main(arguments(folder, data_folder, "--trials", "2", "--parallel", "2")) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+        tracked = ["--trials", "2", "--parallel", "2", "--track", "mlflow://experiments/search"]
+        assert cli.main(arguments(folder, data_folder, *tracked)) == 0
     return folder
 
 
@@ -68,6 +75,32 @@ def test_there_is_a_table_and_a_picture(searched):
     assert not list((searched / "work/trials").rglob("*.pt")), "the models of trials are not kept"
 
 
+def test_each_trial_is_a_run_below_that_of_the_search(searched, mlflow_server):
+    started, ended = journal(searched)
+    runs = {run["info"]["run_name"]: run for run in tracked_runs(mlflow_server, "search")}
+    parent = runs.pop("tiny 1.0.0")
+    assert {"search/best_macro_f1", "validation/macro_f1", "test/served/accuracy"} <= metrics(parent)
+    assert parent["info"]["status"] == "FINISHED"
+    assert set(runs) == {"trial 1", "trial 2"}
+    for number, trial in ended.items():
+        run = runs[f"trial {number + 1}"]
+        assert {"key": "mlflow.parentRunId", "value": parent["info"]["run_id"]} in run["data"]["tags"]
+        assert {"key": "base", "value": started[number]["base"]} in run["data"]["params"]
+        assert run["info"]["status"] == ("FAILED" if trial["failure"] else "FINISHED")
+        assert trial["failure"] or {"train/batch_loss", "validation/macro_f1", "trial/macro_f1"} <= metrics(run)
+
+
+def tracked_runs(server: str, experiment: str) -> list[dict]:
+    address, name = f"{server}/api/2.0/mlflow", {"experiment_name": experiment}
+    found = requests.get(f"{address}/experiments/get-by-name", params=name, timeout=30).json()["experiment"]
+    asked = {"experiment_ids": [found["experiment_id"]]}
+    return requests.post(f"{address}/runs/search", json=asked, timeout=30).json()["runs"]
+
+
+def metrics(run: dict) -> set[str]:
+    return {metric["key"] for metric in run["data"]["metrics"]}
+
+
 @pytest.mark.parametrize("given", [[], ["--base", "both"]])
 def test_base_is_given_once(tmp_path, data_folder, capsys, given):
     line = "learning_rate = [1e-3, 1e-4]" + ('\nbase = "one"' if given else "")
@@ -81,3 +114,70 @@ def test_a_base_that_is_not_there_is_refused_before_any_trial(tmp_path, data_fol
     assert cli.main(arguments(tmp_path, data_folder)) == 2
     assert "base model no-such/one: want a Hugging Face model folder or a hub name" in capsys.readouterr().err
     assert not (tmp_path / "work/search.jsonl").exists()
+
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "train.ipynb"
+
+
+@pytest.fixture(scope="module")
+def executed(searched, data_folder, base, mlflow_server, tmp_path_factory):
+    """The notebook, executed on the trials of the command: its search finds them done, and trains the best."""
+    folder = tmp_path_factory.mktemp("notebook")
+    shutil.copytree(searched / "work", folder / "work", ignore=shutil.ignore_patterns("best", "tracking"))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    values = {
+        "data": str(data_folder),
+        "allow": ["empty-classes"],
+        "base": str(base),
+        "name": "tiny",
+        "space": str(searched / "space.toml"),
+        "trials": 2,
+        "settings": {"seed": 2},
+        "track": "mlflow://experiments/notebook",
+        "register": "mlflow://models/notebook",
+    }
+    parameters.source += "".join(f"\n{name} = {value!r}" for name, value in values.items())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    return folder, {cell.id: cell for cell in notebook.cells}
+
+
+def test_the_notebook_has_no_outputs():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    assert all(not cell.outputs and cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
+
+
+@pytest.mark.parametrize("cell", ["rows", "trials", "curves", "confusion", "calibration"])
+def test_the_notebook_shows_its_pictures(executed, cell):
+    _, cells = executed
+    pictures = [output.data["image/png"] for output in cells[cell].outputs if "image/png" in output.get("data", {})]
+    (picture,) = map(base64.b64decode, pictures)
+    assert picture.startswith(b"\x89PNG") and len(picture) > 5_000
+
+
+def test_the_notebook_finds_the_trials_done(executed, searched):
+    folder, cells = executed
+    assert journal(folder) == journal(searched)
+    said = "".join(output.get("text", "") for output in cells["search"].outputs)
+    assert "going on with the search in work: 2 trials are done" in said
+    assert (searched / "work/trials.txt").read_text() in said
+
+
+def test_the_notebook_ends_with_a_registered_version(executed, mlflow_server):
+    folder, cells = executed
+    manifest = bundle.verify(folder / "bundle")
+    assert manifest["name"] == "tiny"
+    address = f"{mlflow_server}/api/2.0/mlflow"
+    asked = {"name": "notebook", "alias": "candidate"}
+    version = requests.get(f"{address}/registered-models/alias", params=asked, timeout=30).json()["model_version"]
+    tags = {tag["key"]: tag["value"] for tag in version["tags"]}
+    assert tags["digest"] == bundle.digest(folder / "bundle")
+    said = "".join(output.get("text", "") for output in cells["registered"].outputs)
+    assert "mlflow://models/notebook/1 candidate" in said
+
+    (run,) = tracked_runs(mlflow_server, "notebook")
+    assert run["info"]["run_id"] == version["run_id"]

@@ -26,14 +26,14 @@ _BINS = 20  # of the histogram below a reliability diagram
 
 
 def learning_curves(loss_file: Path) -> Figure:
-    """Loss and quality after each epoch, from the loss.tsv that Flair leaves in the work folder."""
+    """Loss and quality after each epoch, from the loss.tsv of a work folder, where F1 is the macro F1."""
     epochs = _epochs(loss_file)
     steps = [int(row["EPOCH"]) for row in epochs]
     figure = _figure(9, 3.6)
     losses, quality = figure.subplots(1, 2)
     for axes, lines in (
         (losses, (("TRAIN_LOSS", "training", BLUE), ("DEV_LOSS", "validation", ORANGE))),
-        (quality, (("DEV_F1", "F1", BLUE), ("DEV_ACCURACY", "accuracy", ORANGE))),
+        (quality, (("DEV_F1", "macro F1", BLUE), ("DEV_ACCURACY", "accuracy", ORANGE))),
     ):
         for column, name, colour in lines:
             axes.plot(steps, [_number(row.get(column)) for row in epochs], "o-", color=colour, label=name)
