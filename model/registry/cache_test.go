@@ -52,9 +52,11 @@ func TestCache(t *testing.T) {
 // A version that can not be had is not a model that there is none of.
 func TestCacheTellsGoneFromDamaged(t *testing.T) {
 	c, f := Cache{Dir: t.TempDir()}, newFake(t)
-	delete(f.files, "config.json")
-	if _, err := c.Fetch(t.Context(), f, nil); err == nil || errors.Is(err, ErrNotFound) {
-		t.Errorf("a version without a file: %v", err)
+	for _, file := range []string{"config.json", "bundle.json"} {
+		delete(f.files, file)
+		if _, err := c.Fetch(t.Context(), f, nil); err == nil || errors.Is(err, ErrNotFound) {
+			t.Errorf("a version without %s: %v", file, err)
+		}
 	}
 	f.down = ErrNotFound
 	if _, err := c.Fetch(t.Context(), f, nil); !errors.Is(err, ErrNotFound) {

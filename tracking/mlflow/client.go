@@ -62,7 +62,6 @@ func New(o Options) (*Client, error) {
 	if base.User != nil {
 		password, _ := base.User.Password()
 		o.Username, o.Password = base.User.Username(), secret.Value(secret.New(password))
-		base.User = nil
 	}
 	if o.Username != "" && o.Token.IsZero() && o.Password.IsZero() {
 		return nil, errors.New("MLFLOW_TRACKING_USERNAME is set without MLFLOW_TRACKING_PASSWORD: set both")

@@ -42,6 +42,9 @@ func Environment(getenv func(string) string) (Options, error) {
 // ErrNotFound marks what the server does not have, or does not show to the key's owner: it makes no difference between them.
 var ErrNotFound = errors.New("W&B has none such, or does not show it with this key")
 
+// errRefused marks a query that was understood, and answered by an error.
+var errRefused = errors.New("W&B refuses")
+
 // Client asks one server. It is safe for concurrent use.
 type Client struct {
 	base *url.URL
@@ -116,7 +119,7 @@ func (c *Client) query(ctx context.Context, query string, variables map[string]a
 		return explain(err)
 	}
 	if len(answer.Errors) > 0 {
-		return fmt.Errorf("POST %s/graphql: W&B refuses: %.300q", c.URL(), answer.Errors[0].Message)
+		return fmt.Errorf("POST %s/graphql: %w: %.300q", c.URL(), errRefused, answer.Errors[0].Message)
 	}
 	return nil
 }

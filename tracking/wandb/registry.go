@@ -3,6 +3,7 @@ package wandb
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,8 +59,8 @@ func (c *Client) Organization(ctx context.Context, name string) (Organization, e
 		Entity *struct{ Organization *organization }
 	}
 	variables := map[string]any{"name": name}
-	if err := c.query(ctx, entityQuery, variables, &byEntity); err != nil {
-		return Organization{}, err
+	if err := c.query(ctx, entityQuery, variables, &byEntity); err != nil && !errors.Is(err, errRefused) {
+		return Organization{}, err // a refusal may mean that there is no such entity
 	}
 	if byEntity.Entity != nil {
 		if o, ok := byEntity.Entity.Organization.found(); ok {

@@ -114,9 +114,7 @@ func TestFetchFails(t *testing.T) {
 		"strange metadata":    {champion, func(s *server) { s.metadata = `[` }, "the metadata of support:champion", nil},
 		"a file is missing":   {champion, func(s *server) { delete(s.files, "config.json") }, "the file config.json in support:v7", registry.ErrNotFound},
 		"refused": {champion, func(s *server) {
-			s.hiccups = []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
-				_, _ = io.WriteString(w, `{"data": null, "errors": [{"message": "the organization is suspended"}]}`)
-			}}
+			s.hiccups = []http.HandlerFunc{refuse, refuse}
 		}, "the organization is suspended", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,6 +130,20 @@ func TestFetchFails(t *testing.T) {
 				t.Errorf("error %v tells a secret", err)
 			}
 		})
+	}
+}
+
+// refuse answers as GraphQL does.
+func refuse(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, `{"data": null, "errors": [{"message": "the organization is suspended"}]}`)
+}
+
+// That there is no such entity may be told as a refusal: it may be an organization's own name all the same.
+func TestRefusedEntity(t *testing.T) {
+	s := bundleServer(t)
+	s.hiccups = []http.HandlerFunc{refuse}
+	if v, err := s.model("wandb://Acme%20Inc./model/support:champion").Resolve(t.Context()); err != nil || v.Version != "v7" {
+		t.Errorf("%+v, %v", v, err)
 	}
 }
 
