@@ -47,7 +47,7 @@ demo: setup ## classify 500 messages from an embedded JetStream, live in the ter
 test: test-go test-training ## run every test
 
 .PHONY: test-go
-test-go: $(ORT) $(VECTORS_DONE) ## run the Go tests with the race detector
+test-go: $(ORT) $(VECTORS_DONE) $(VENV)/done ## run the Go tests with the race detector
 	go vet ./...
 	go test -race -timeout 12m ./...
 
