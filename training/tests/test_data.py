@@ -1,5 +1,6 @@
 import hashlib
 import json
+import random
 
 import pytest
 
@@ -43,6 +44,12 @@ def test_blank_lines_and_other_keys_are_ignored(tmp_path):
         (b'{"text": " \\t", "label": "x"}\n', 'line 1: "text" is empty'),
         (b'{"text": "a", "label": ""}\n', 'line 1: "label" is empty'),
         (b'{"text": "\xff", "label": "x"}\n', "is not UTF-8"),
+        (b'{"text": "\\ud800", "label": "x"}\n', 'line 1: "text" has half of a character'),
+        (b'{"text": "a", "labels": "x"}\n', 'line 1: "labels" must be a list of strings'),
+        (b'{"text": "a", "labels": [1]}\n', 'line 1: "labels" must be a string'),
+        (b'{"text": "a", "labels": [" "]}\n', 'line 1: "labels" is empty'),
+        (b"[" * 100_000, "line 1: not JSON: RecursionError"),
+        (b'{"text": ' + b"9" * 5000 + b"}", "line 1: not JSON"),
     ],
 )
 def test_bad_rows_are_refused_by_place(tmp_path, content, message):
@@ -116,3 +123,44 @@ def test_digest_is_that_of_the_rows_as_json_lines(data_folder):
     assert [json.loads(line)["text"] for line in dataset.content("test").splitlines()] == [
         row.text for row in dataset.test
     ]
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".csv"])
+def test_whatever_a_file_holds_gives_rows_or_one_line(tmp_path, kind):
+    chance = random.Random(7)
+    good = {
+        ".jsonl": b'{"text": "a\\u00e9 b", "label": "x"}\n{"text": "c", "label": "y"}\n',
+        ".csv": b'text,labels\r\n"a, b",x|y\r\nc,\r\n',
+    }[kind]
+    path = tmp_path / f"rows{kind}"
+    outcomes = set()
+    for _ in range(600):
+        content = bytearray(good)
+        for _ in range(chance.randint(1, 4)):
+            place = chance.randrange(len(content))
+            content[place : place + chance.randint(0, 3)] = chance.choice(
+                [
+                    b"",
+                    b"\\",
+                    b'"',
+                    b",",
+                    b"\x00",
+                    b"\xed\xa0\x80",
+                    b"\xff",
+                    b"\n",
+                    b"\\ud83d",
+                    b"[",
+                    b"null",
+                    chance.randbytes(2),
+                ]
+            )
+        path.write_bytes(bytes(content))
+        try:
+            rows_of_file = data.read_rows(path).rows
+        except InputError as err:
+            assert "\n" not in str(err)
+            outcomes.add("refused")
+        else:
+            assert all(row.text.strip() and row.text.encode() for row in rows_of_file)
+            outcomes.add("read")
+    assert outcomes == {"refused", "read"}

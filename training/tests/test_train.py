@@ -124,6 +124,8 @@ def test_a_loss_that_is_no_number_ends_it(dataset, base, tmp_path):
     assert "\n" not in str(caught.value)
     assert not (tmp_path / train.FINAL).exists()
     assert train.recorded(tmp_path) == {}
+    lower = dataclasses.replace(PARAMS, epochs=1, learning_rate=1e-4)  # no epoch was whole: nothing is lost
+    assert train.train(dataset, str(base), lower, tmp_path)
 
 
 class Rise(TrainerPlugin):

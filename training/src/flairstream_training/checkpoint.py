@@ -34,10 +34,10 @@ class Checkpoint:
         return self._request_path.is_file()
 
     def open(self) -> dict | None:
-        """The state that was saved last; None where there is none, and the folder is begun."""
-        self._check_request()
+        """The state that was saved last; None where there is none: then the folder is begun, or begun anew."""
         last = self.folder / "last.pt"
         if last.is_file():
+            self._check_request()
             return _load(last)
         self.folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps(self.request, indent=2, ensure_ascii=False) + "\n"
@@ -69,7 +69,7 @@ class Checkpoint:
             if begun.get(key) != value:
                 raise InputError(
                     f"{self.folder.parent} holds a training with another {key} ({begun.get(key)}, now {value}): "
-                    "give the same to go on with it, or another --work"
+                    "give the same to go on with it, another --work, or remove that folder"
                 )
 
 

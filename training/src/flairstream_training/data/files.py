@@ -98,8 +98,8 @@ def _json_lines(file, path: Path) -> Iterator[tuple[int, dict]]:
 def _object(line: str, place: str) -> dict:
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as err:
-        raise InputError(f"{place}: not JSON: {err.msg}") from None
+    except (ValueError, RecursionError) as err:  # the latter of a line of 100,000 brackets
+        raise InputError(f"{place}: not JSON: {getattr(err, 'msg', type(err).__name__)}") from None
     if not isinstance(value, dict):
         raise InputError(f'{place}: want an object with "text" and "label", or "labels"')
     return value
@@ -122,18 +122,22 @@ def _csv(file, path: Path) -> Iterator[tuple[int, dict]]:
 
 
 def _row(value: dict, number: int, multi_label: bool, place: str) -> Row:
-    text = _string(value, "text", place)
+    text = _checked(value.get("text"), "text", place)
     if not multi_label:
-        return Row(text, (_string(value, "label", place),), number)
+        return Row(text, (_checked(value.get("label"), "label", place),), number)
     labels = value.get("labels")
-    if not isinstance(labels, list) or not all(isinstance(label, str) and label.strip() for label in labels):
-        raise InputError(f'{place}: "labels" must be a list of strings, none of them empty')
-    return Row(text, tuple(dict.fromkeys(labels)), number)
+    if not isinstance(labels, list):
+        raise InputError(f'{place}: "labels" must be a list of strings')
+    return Row(text, tuple(dict.fromkeys(_checked(label, "labels", place) for label in labels)), number)
 
 
-def _string(value: dict, key: str, place: str) -> str:
-    if not isinstance(value.get(key), str):
+def _checked(text: object, key: str, place: str) -> str:
+    if not isinstance(text, str):
         raise InputError(f'{place}: "{key}" must be a string')
-    if not value[key].strip():
+    if not text.strip():
         raise InputError(f'{place}: "{key}" is empty; remove the row')
-    return value[key]
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f'{place}: "{key}" has half of a character (a lone surrogate); remove the row') from None
+    return text
