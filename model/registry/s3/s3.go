@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	transport "github.com/aws/smithy-go/transport/http"
 
 	"flairstream/internal/web"
@@ -44,7 +45,7 @@ func New(ctx context.Context, place string) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	var load []func(*config.LoadOptions) error
+	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if region != "" {
 		load = append(load, config.WithRegion(region))
 	}
@@ -149,8 +150,8 @@ func (f *Folder) explain(err error) error {
 	case status == http.StatusNotFound:
 		return fmt.Errorf("%w: %s lacks it", registry.ErrNotFound, f.Place())
 	case status == http.StatusForbidden, status == http.StatusUnauthorized:
-		return fmt.Errorf("S3 answers %d %s: these AWS credentials may not read it (s3:GetObject; without s3:ListBucket, "+
-			"what is absent is forbidden too): check them, and the bucket's name", status, code)
+		return fmt.Errorf("S3 answers %d: these AWS credentials may not read it (s3:GetObject; without s3:ListBucket, "+
+			"what is absent is forbidden too): check them, and the bucket's name", status)
 	case status == http.StatusMovedPermanently, status == http.StatusBadRequest && code == "AuthorizationHeaderMalformed":
 		return errors.New("S3 answers that the bucket is in another region: name it with ?region=REGION")
 	case status == 0 && strings.Contains(err.Error(), "get credentials"):
