@@ -35,9 +35,6 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.setenv("WANDB__FILE_STREAM_TRANSMIT_INTERVAL", "0.2")
-    monkeypatch.setenv("WANDB__FILE_STREAM_RETRY_WAIT_MIN_SECONDS", "0.2")
-    monkeypatch.setenv("WANDB__FILE_STREAM_RETRY_WAIT_MAX_SECONDS", "1")
     wandb.teardown()
     yield
     wandb.teardown()
@@ -122,6 +119,7 @@ def test_an_offline_run_is_sent_by_sync(server, tmp_path, monkeypatch, capsys):
     check(server, tracker.run_id)
 
 
+@pytest.mark.soak  # the client sends every 15 s
 def test_an_outage_loses_nothing(server, online, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tracker_module, "FINISH_SECONDS", 3.0)
     tracker = tracking.open("wandb://team/topics", "one", tmp_path / "work")
@@ -158,6 +156,7 @@ tracker.finish()
 """
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("online")
 def test_a_killed_training_goes_on_in_its_run(server, tmp_path):
     def training(*arguments: object) -> subprocess.Popen:
