@@ -120,7 +120,7 @@ class Comparison:
             lines += [_class_line(c, width) for c in changed[:limit]]
         if len(changed) > limit:
             lines.append(f"... and {len(changed) - limit} more classes that changed less")
-        return "\n".join([*lines, *(f"significantly worse: {fault}" for fault in self.faults[:limit])])
+        return "\n".join([*lines, "significantly worse" if self.faults else "not significantly worse"])
 
     def record(self) -> dict:
         """For JSON."""
