@@ -10,6 +10,9 @@ import (
 //	model      normalizer                                         pre-tokenizer
 //	WordPiece  BertNormalizer                                     BertPreTokenizer
 //	BPE        none                                               ByteLevel
+//	Unigram    Precompiled, Strip (right), Replace (spaces)       Metaspace, also after WhitespaceSplit
+//
+// Unigram's normalizers may each be missing, and stand in a Sequence in this order.
 //
 // The post-processor gives [CLS] A [SEP], whatever their names. Whatever else the file asks for that could change an id is
 // refused by name, and so are truncation and padding (the caller's), and added tokens (a text that looks like a special
@@ -52,19 +55,25 @@ func loadModel(file object, around specials) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind, err := o.readType("WordPiece", "BPE")
+	kind, err := o.readType("WordPiece", "BPE", "Unigram")
 	if err != nil {
 		return nil, err
 	}
 	switch kind {
 	case "BPE":
 		return loadBytePair(file, o, around)
+	case "Unigram":
+		return loadUnigram(file, o, around)
 	default:
 		return loadWordPiece(file, o, around)
 	}
 }
 
-// checkVocabulary refuses ids that are negative or not one piece's own, and special tokens that are no pieces.
+// longestPiece bounds what one piece can cost, in bytes. GPT-2's longest has 256.
+const longestPiece = 1024
+
+// checkVocabulary refuses ids that are negative or not one piece's own, pieces that are too long, and special tokens that are
+// no pieces.
 func checkVocabulary(vocabulary map[string]int32, around specials) error {
 	known := make(map[int32]bool, len(vocabulary))
 	for text, id := range vocabulary {
@@ -72,6 +81,9 @@ func checkVocabulary(vocabulary map[string]int32, around specials) error {
 			return fmt.Errorf("model: the id %d of %q in the vocabulary is negative or not its own", id, text)
 		}
 		known[id] = true
+		if len(text) > longestPiece {
+			return fmt.Errorf("model: the piece %d has %d bytes; it must be at most %d", id, len(text), longestPiece)
+		}
 	}
 	if !known[around.first] || !known[around.last] {
 		return fmt.Errorf("post_processor: the vocabulary lacks one of its ids %d and %d", around.first, around.last)

@@ -22,7 +22,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown field", `"decoder": null`, `"decoder": null, "stride": 1`, `the field "stride" is not implemented`},
 		{"a missing field", `"decoder": null,`, ``, `the field "decoder" is missing`},
 		{"a field in another case", `"padding": null`, `"Padding": null`, `the field "Padding" is not implemented`},
-		{"another model", `"type": "WordPiece"`, `"type": "WordLevel"`, `model "WordLevel" is not implemented; it must be WordPiece or BPE`},
+		{"another model", `"type": "WordPiece"`, `"type": "WordLevel"`, `model "WordLevel" is not implemented; it must be WordPiece or BPE or Unigram`},
 		{"a model without type", `"type": "WordPiece",`, ``, "model without a type"},
 		{"an unknown field of the model", `"unk_token"`, `"dropout": 0.1, "unk_token"`, `model: the field "dropout"`},
 		{"words of any length", `_word": 100`, `_word": 1000000`, "max_input_chars_per_word is 1000000; it must be from 1 to 256"},

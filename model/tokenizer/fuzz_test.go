@@ -100,6 +100,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(minimalFile), "aa")
 	f.Add([]byte(strings.Replace(minimalFile, `"continuing_subword_prefix": "##"`, `"continuing_subword_prefix": ""`, 1)), "a a")
 	f.Add([]byte(minimalBytePair(f)), "it's")
+	f.Add([]byte(minimalUnigram), "a  ab▁z")
 	f.Fuzz(func(_ *testing.T, file []byte, text string) {
 		if tokenizer, err := Load(file); err == nil {
 			tokenizer.Encode(text, 16)

@@ -1,10 +1,11 @@
 package tokenizer
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -12,6 +13,7 @@ import (
 // object is a JSON object of tokenizer.json, of which every field must be known.
 type object struct {
 	name   string
+	kind   string // its type, once read
 	fields map[string]json.RawMessage
 }
 
@@ -62,14 +64,17 @@ func (o object) setDefault(field, value string) {
 
 // mustBe refuses a field that is not one of the given JSON values.
 func (o object) mustBe(field string, want ...string) error {
-	var found bytes.Buffer
-	if err := json.Compact(&found, o.fields[field]); err != nil {
+	var found any
+	if err := json.Unmarshal(o.fields[field], &found); err != nil {
 		return fmt.Errorf("%s: %s: %w", o.name, field, err)
 	}
-	if !slices.Contains(want, found.String()) {
-		return fmt.Errorf("%s: %s must be %s", o.name, field, strings.Join(want, " or "))
+	for _, w := range want {
+		var value any
+		if json.Unmarshal([]byte(w), &value) == nil && reflect.DeepEqual(found, value) {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("%s: %s must be %s", o.name, field, strings.Join(want, " or "))
 }
 
 // read decodes a field that is not null.
@@ -84,3 +89,34 @@ func (o object) read(field string, into any) error {
 }
 
 func (o object) isNull(field string) bool { return string(o.fields[field]) == "null" }
+
+// sequence returns the object itself, or the objects of a Sequence in that field: each of one of the types, in their order,
+// none twice.
+func (o object) sequence(field string, order ...string) (parts []object, err error) {
+	kind, err := o.readType(append(order, "Sequence")...)
+	if err != nil {
+		return nil, err
+	}
+	if o.kind = kind; kind != "Sequence" {
+		return []object{o}, nil
+	}
+	var list []json.RawMessage
+	if err := errors.Join(o.mustHave("type", field), o.read(field, &list)); err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s: an empty Sequence is not implemented", o.name)
+	}
+	for _, data := range list {
+		part, err := readObject(o.name, data)
+		if err != nil {
+			return nil, err
+		}
+		if part.kind, err = part.readType(order...); err != nil {
+			return nil, err
+		}
+		order = order[slices.Index(order, part.kind)+1:]
+		parts = append(parts, part)
+	}
+	return parts, nil
+}

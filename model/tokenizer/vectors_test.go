@@ -25,7 +25,7 @@ type vector struct {
 }
 
 // kinds are what training/vectors/vocabularies.py makes.
-var kinds = []string{"wordpiece", "bytelevel-roberta", "bytelevel-gpt2"}
+var kinds = []string{"wordpiece", "bytelevel-roberta", "bytelevel-gpt2", "unigram-published", "unigram-converted"}
 
 // TestSample compares with the ids of the tokenizers library on texts of every kind; the vocabularies are the sample's own.
 func TestSample(t *testing.T) {
