@@ -175,10 +175,10 @@ def sync(folder: Path) -> str:
     wandb_client.keep_in(folder)
     wandb_client.connect()
     kept_runs = folder.rglob("*run-*/run-*.wandb")
-    runs = sorted(str(path.parent) for path in kept_runs if not path.with_suffix(".wandb.synced").exists())
+    runs = sorted(str(path.parent.resolve()) for path in kept_runs if not path.with_suffix(".wandb.synced").exists())
     command = [sys.executable, "-m", "wandb", "sync", "--include-online", *runs]
     with run.lock(folder):
-        done = subprocess.run(command, capture_output=True, text=True, check=False) if runs else None
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False) if runs else None
     if done and done.returncode:
         raise InputError(f"{folder}: wandb sync: {' '.join((done.stderr or done.stdout).split())[-300:]}")
     kept = run.read(folder)
