@@ -41,7 +41,9 @@ def train(
     """
     checkpoint = Checkpoint(work / "checkpoint", _request(dataset, base, params))
     if (work / _RECORD).is_file() and checkpoint.begun:
+        checkpoint.clear()
         return load(work / FINAL)
+    (work / _RECORD).unlink(missing_ok=True)
     torch.set_num_threads(params.threads)
     flair.set_seed(params.seed)
     classifier = _classifier(dataset, base, params)
