@@ -161,6 +161,16 @@ def test_ctrl_c_ends_it_without_a_model(dataset, base, tmp_path):
     assert not (tmp_path / train.FINAL).exists()
 
 
+def test_a_full_gpu_is_said_in_one_line(dataset, base, tmp_path):
+    class Full(TrainerPlugin):
+        @TrainerPlugin.hook
+        def after_training_batch(self, **_) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...\nof which ...")
+
+    with pytest.raises(InputError, match="the GPU has no memory left: lower the batch size"):
+        train.train(dataset, str(base), PARAMS, tmp_path, [Full()])
+
+
 def test_a_full_disk_is_said_in_one_line_and_nothing_half_written_is_left(dataset, base, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

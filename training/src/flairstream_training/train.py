@@ -53,7 +53,11 @@ def train(
     if state and (state["stopped"] or state["epoch"] == params.epochs):
         classifier.load_state_dict(state["model"])
     else:
-        _fine_tune(classifier, dataset, params, work, [*plugins, EpochEnd(checkpoint, params.patience, state)], state)
+        plugins = [*plugins, EpochEnd(checkpoint, params.patience, state)]
+        try:
+            _fine_tune(classifier, dataset, params, work, plugins, state)
+        except torch.OutOfMemoryError:
+            raise InputError("the GPU has no memory left: lower the batch size or max tokens") from None
     if params.patience:
         classifier.load_state_dict(checkpoint.best())
     _keep(classifier, params, work)

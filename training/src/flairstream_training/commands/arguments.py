@@ -163,14 +163,14 @@ def dataset(args: argparse.Namespace) -> data.Dataset:
 
 def request(args: argparse.Namespace, base_name: str):
     """Checks all that can be checked before hours of training."""
-    from .. import export, golden
-
     identity = bundle.Identity(args.name, args.model_version)
     bundle.check_target(args.out, args.overwrite)
-    golden.texts(args.golden)
     for notice in args.notice:
         if not notice.is_file():
             raise InputError(f"no file {notice} (--notice)")
+    from .. import export, golden  # takes seconds
+
+    golden.texts(args.golden)
     return export.Request(
         out=args.out,
         identity=identity,
