@@ -25,7 +25,7 @@ type charsmap struct {
 }
 
 // newCharsmap reads precompiled_charsmap: the size of the array in bytes, the array, the replacements.
-func newCharsmap(data []byte) (*charsmap, error) {
+func newCharsmap(data []byte, clusters *pages[class]) (*charsmap, error) {
 	if len(data) < 8 {
 		return nil, errors.New("the charsmap is too short")
 	}
@@ -34,7 +34,7 @@ func newCharsmap(data []byte) (*charsmap, error) {
 	if size < 4 || size%4 != 0 || size > uint64(len(data)) || !utf8.Valid(data[size:]) {
 		return nil, errors.New("the charsmap is broken")
 	}
-	c := &charsmap{units: make([]uint32, size/4), replacements: string(data[size:]), clusters: newClusterClasses()}
+	c := &charsmap{units: make([]uint32, size/4), replacements: string(data[size:]), clusters: clusters}
 	for i := range c.units {
 		c.units[i] = binary.LittleEndian.Uint32(data[4*i:])
 	}

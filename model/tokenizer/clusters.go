@@ -17,6 +17,7 @@ const (
 	clusterTail
 	clusterLinker // one of extending
 	clusterJoiner
+	clusterNonJoiner     // one of extending that parts consonants
 	clusterLeadVowelTail // a Hangul syllable of three letters
 	clusterLeadVowel     // and of two
 )
@@ -30,6 +31,7 @@ func newClusterClasses() *pages[class] {
 		clusterEnding: ending, clusterExtending: extending, clusterSpacing: spacing, clusterPrepended: prepended,
 		clusterPictograph: pictographs, clusterConsonant: consonants, clusterLead: syllableLeads, clusterVowel: syllableVowels,
 		clusterTail: syllableTails, clusterLinker: linkers, clusterJoiner: {{0x200d, 0x200d}},
+		clusterNonJoiner:     {{0x200c, 0x200c}},
 		clusterLeadVowelTail: {{syllableBase, syllableBase + syllables - 1}}, clusterLeadVowel: twoLetters,
 	})
 }
@@ -63,7 +65,7 @@ func (c *cluster) takes(next class) bool {
 	switch {
 	case c.last == clusterEnding || next == clusterEnding:
 		return false
-	case next == clusterExtending, next == clusterLinker, next == clusterJoiner, next == clusterSpacing:
+	case next == clusterExtending, next == clusterSpacing, next == clusterLinker, next == clusterJoiner, next == clusterNonJoiner:
 		return true
 	case c.last == clusterPrepended:
 		return true
@@ -83,9 +85,10 @@ func (c *cluster) takes(next class) bool {
 
 func (c *cluster) add(next class) {
 	c.last = next
-	extends := next == clusterExtending || next == clusterLinker
 	c.joined = c.pictograph && next == clusterJoiner
-	c.pictograph = next == clusterPictograph || c.pictograph && extends
-	c.linked = c.consonant && (next == clusterLinker || c.linked && (extends || next == clusterJoiner))
-	c.consonant = next == clusterConsonant || c.consonant && (extends || next == clusterJoiner)
+	c.pictograph = next == clusterPictograph ||
+		c.pictograph && (next == clusterExtending || next == clusterLinker || next == clusterNonJoiner)
+	links := next == clusterExtending || next == clusterLinker || next == clusterJoiner
+	c.linked = c.consonant && links && (c.linked || next == clusterLinker)
+	c.consonant = next == clusterConsonant || c.consonant && links
 }

@@ -129,7 +129,7 @@ func readPrecompiled(o object) (*charsmap, error) {
 	if err := errors.Join(o.mustHave("type", "precompiled_charsmap"), o.read("precompiled_charsmap", &data)); err != nil {
 		return nil, err
 	}
-	c, err := newCharsmap(data)
+	c, err := newCharsmap(data, newClusterClasses())
 	if err != nil {
 		return nil, fmt.Errorf("normalizer: precompiled_charsmap: %w", err)
 	}

@@ -9,18 +9,39 @@ where its cluster ended.
     python segment_tables.py                    # from any folder; takes a minute
 """
 
+import base64
+import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterable
 
 from tokenizers import Regex, __version__, normalizers, pre_tokenizers
 
 import charsmaps
-from unicode_tables import CODE_POINTS, GO_PACKAGE, HANGUL, go_spans, where
+from unicode_tables import BLOCK, CODE_POINTS, GO_PACKAGE, HANGUL, go_spans, where
 
 ACUTE, CIRCUMFLEX, JOINER, NON_JOINER = "\u0301", "\u0302", "\u200d", "\u200c"
 COPYRIGHT, REGISTERED = "©", "®"  # pictographs of two bytes
 KA, VIRAMA, SSA = "\u0915", "\u094d", "\u0937"  # Devanagari: two consonants and the linker
 LEAD, VOWEL, TAIL = "\u1100", "\u1161", "\u11a8"
+
+# What every code point is put into, at the star, to see what becomes of it.
+WORDS = ["a*1*!* *a\n"]
+CLUSTERS = [
+    "a*\n",
+    f"*a{ACUTE}\n",
+    f"*{ACUTE}{CIRCUMFLEX}\n",
+    f"{COPYRIGHT}{JOINER}*{ACUTE}\n",
+    f"{COPYRIGHT}*{JOINER}{REGISTERED}{ACUTE}\n",
+    f"{KA}{VIRAMA}*{VIRAMA}{SSA}{ACUTE}\n",
+    f"{KA}*{VIRAMA}*{SSA}{ACUTE}\n",
+    f"{KA}*{SSA}{ACUTE}\n",
+    f"*{LEAD}{ACUTE}\n",
+    f"*{VOWEL}{ACUTE}\n",
+    f"*{TAIL}{ACUTE}\n",
+    f"{LEAD}*{TAIL}{ACUTE}\n",
+    f"{VOWEL}*{VOWEL}{ACUTE}\n",
+]
 
 
 def matching(pattern: str) -> list[int]:
@@ -69,6 +90,32 @@ def clusters() -> dict[str, tuple[str, set[int]]]:
     }
 
 
+def block(template: str, first: int) -> str:
+    """Put each code point of a block into the template."""
+    return "".join(template.replace("*", chr(c)) for c in range(first, first + BLOCK) if not 0xD800 <= c < 0xE000)
+
+
+def digests(templates: list[str], cut: Callable[[str], str]) -> list[dict]:
+    """Return, a template each, a digest of what becomes of every block of code points, for a Go test to compare."""
+    result = []
+    for template in templates:
+        blocks = (cut(block(template, first)) for first in range(0, 0x110000, BLOCK))
+        hashes = "".join(hashlib.sha256(text.encode()).hexdigest()[:16] for text in blocks)
+        result.append({"template": template, "blocks": hashes})
+    return result
+
+
+def checks() -> dict:
+    """Return the digests of GPT-2's words, a line each, and of clusters as a charsmap of a few rules shows them."""
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str
+    charsmap = charsmaps.build(dict.fromkeys(("a", ACUTE, COPYRIGHT, REGISTERED, SSA, LEAD, VOWEL, TAIL), "y"))
+    return {
+        "words": digests(WORDS, lambda text: "\n".join(text[a:b] for _, (a, b) in split(text))),
+        "charsmap": base64.b64encode(charsmap).decode(),
+        "clusters": digests(CLUSTERS, normalizers.Precompiled(charsmap).normalize_str),
+    }
+
+
 def tables() -> str:
     """Return the Go file."""
     white = matching(r"\s")
@@ -87,7 +134,9 @@ def tables() -> str:
 
 def main() -> None:
     (GO_PACKAGE / "segment_tables.go").write_text(tables())
-    print(f"wrote {GO_PACKAGE.name}/segment_tables.go")
+    path = GO_PACKAGE / "testdata" / "segments.json"
+    path.write_text(json.dumps(checks(), indent=1) + "\n")
+    print(f"wrote {GO_PACKAGE.name}/segment_tables.go and {path.parent.name}/{path.name}")
 
 
 if __name__ == "__main__":
