@@ -81,7 +81,7 @@ def bases(tmp_path_factory, base, vocabularies) -> dict:
     pieces, unigram = vocabularies["bpe"], vocabularies["unigram"]
     made = {
         "bert": (transformers.BertConfig(**SIZES), wordpiece),
-        "bert, Unigram": (transformers.BertConfig(**SIZES, pad_token_id=1), unigram),
+        "bert, Unigram": (transformers.BertConfig(**SIZES), unigram),  # as multilingual MiniLM: its own padding is 0
         "distilbert": (transformers.DistilBertConfig(**DISTILLED), wordpiece),
         "electra": (transformers.ElectraConfig(**SIZES, embedding_size=24), wordpiece),
         "roberta": (transformers.RobertaConfig(**SIZES, **SPECIAL), pieces),
@@ -247,6 +247,19 @@ def test_positions_behind_paddings_are_the_longest(bases):
     assert set(lengths.values()) == {512}
     with pytest.raises(InputError, match="513 tokens, with 512 positions"):
         encoder.check(classifier_on(bases["roberta"], transformers_tokenizer_kwargs={"model_max_length": 513}))
+
+
+def test_another_padding_than_the_models_is_refused_where_positions_depend_on_it(bases, monkeypatch):
+    made = classifier_on(bases["roberta"])
+    monkeypatch.setattr(made.embeddings.model.config, "pad_token_id", 0)
+    with pytest.raises(InputError, match="padding with id 1, where the model has 0"):
+        encoder.check(made)
+
+
+def test_an_encoder_that_no_onnx_file_holds_is_refused(base, monkeypatch):
+    monkeypatch.setattr(encoder, "LARGEST", 10**6)
+    with pytest.raises(InputError, match=r"an ONNX file holds 0\.0 GB at most.*xlm-roberta-base"):
+        encoder.check(classifier_on(base))
 
 
 def test_words_added_to_a_tokenizer_are_refused(base, tmp_path):

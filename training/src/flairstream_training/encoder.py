@@ -25,6 +25,8 @@ _COUNTED = (RobertaModel, XLMRobertaModel, CamembertModel)  # their positions ar
 _SERVED = (BertModel, DistilBertModel, ElectraModel, *_COUNTED)
 _NAMES = "BERT, DistilBERT, ELECTRA, RoBERTa, XLM-RoBERTa and CamemBERT"
 
+LARGEST = 2**31 - 2**24  # bytes in float32: protobuf's limit of 2 GiB, less what is beside the weights
+
 _SMALL, _ENGLISH, _OTHERS = "sentence-transformers/all-MiniLM-L6-v2", "roberta-base", "xlm-roberta-base"
 _LONG = f"{_ENGLISH}, whose texts end at 512 tokens"
 
@@ -92,6 +94,12 @@ def _parts(embeddings: Embeddings) -> list[Embeddings]:
 
 def _check_model(model: PreTrainedModel) -> None:
     if isinstance(model, _SERVED):
+        size = 4 * sum(table.numel() for table in model.parameters())
+        if size > LARGEST:
+            raise InputError(
+                f"cannot export an encoder of {size / 1e9:.1f} GB: an ONNX file holds {LARGEST / 1e9:.1f} GB at most. "
+                f"Nearest that works: {_ENGLISH} or {_OTHERS}"
+            )
         return
     kind = model.config.model_type
     reason, nearest = _INSTEAD.get(kind, ("its layers are not BERT's", f"{_ENGLISH} or {_OTHERS}"))
@@ -110,7 +118,7 @@ def _faults(embeddings: TransformerDocumentEmbeddings) -> dict[str, bool]:
         f'activation "{activation}": only "gelu"': activation != "gelu",
         "position embeddings other than absolute": getattr(config, "position_embedding_type", "absolute") != "absolute",
         f"padding with id {tokenizer.pad_token_id}, where the model has {config.pad_token_id}": (
-            tokenizer.pad_token_id != config.pad_token_id
+            positions_past_padding(embeddings.model) and tokenizer.pad_token_id != config.pad_token_id
         ),
         f'pooling "{embeddings.cls_pooling}": only "mean" and "cls"': embeddings.cls_pooling not in ("mean", "cls"),
         f"texts of up to {most} tokens, with {positions} positions": most > positions,
