@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-_READY_SECONDS = 150  # it makes its tables first; on two busy cores that takes most of a minute
+_READY_SECONDS = 300  # it makes its tables first; on busy cores that takes minutes
 
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -152,6 +152,14 @@ def test_none_keeps_nothing(tmp_path):
         tracking.sync(tmp_path)
 
 
+@pytest.mark.parametrize(("url", "package"), [("mlflow://experiments/x", "mlflow"), ("wandb://x", "wandb")])
+def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, url, package):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"pip install 'flairstream-training\[{package}\]'"):
+        tracking.open(url, "one", tmp_path)
+
+
 class Recorder:
     def __init__(self) -> None:
         self.lines: list[tuple[int, dict]] = []

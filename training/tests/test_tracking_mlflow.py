@@ -67,7 +67,7 @@ def server(mlflow_server) -> Server:
 
 
 @pytest.mark.usefixtures("link")
-def test_everything_arrives(server, tmp_path):
+def test_everything_arrives(server, tmp_path, capsys):
     tracker = tracking.open("mlflow://experiments/whole", "one", tmp_path)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
@@ -84,6 +84,8 @@ def test_everything_arrives(server, tmp_path):
     tracker.folder("bundle", bundle)
     tracker.card("# Topics\n\n" + "word " * 3000)
     tracker.tags({"model_version": "topics/3"})
+    tracker.figure("broken", None)
+    tracker.folder("absent", tmp_path / "nowhere")
     (bundle / "bundle.json").unlink()  # what was handed over is kept, whatever happens to the original
     tracker.finish()
 
@@ -106,6 +108,8 @@ def test_everything_arrives(server, tmp_path):
     assert run["info"]["run_name"] == "one"
     assert requests.get(tracker.url, timeout=30).ok
     assert not list((tmp_path / "tracking" / "kept").iterdir())  # copies go when they were sent
+    assert "cannot keep figures" in (told := capsys.readouterr().err)
+    assert "cannot keep absent" in told
 
 
 def test_an_outage_loses_nothing_and_doubles_nothing(link, server, tmp_path, capsys):

@@ -46,6 +46,8 @@ class MLflowTracker:
             if not made.run_id:
                 raise
             say(f"{err} Going on; what is measured is kept in {folder}")
+        except InputError:
+            raise
         except mlflow_client.errors() as err:
             remedy = f" ({folder} is tracked as that run: remove it or give another --work)" if made.run_id else ""
             raise InputError(f"--track {url}: {mlflow_client.reason(err)}{remedy}") from None
@@ -79,7 +81,7 @@ class MLflowTracker:
             self._keep({"kind": "metrics", "metrics": fresh, "step": step, "time": _now()}, at_once=False)
 
     def tags(self, values: Mapping[str, str]) -> None:
-        self._keep({"kind": "tags", "values": dict(values)})
+        self._keep({"kind": "tags", "values": {name: str(value) for name, value in values.items()}})
 
     def card(self, markdown: str) -> None:
         self.tags({_DESCRIPTION: markdown})
@@ -144,8 +146,10 @@ class MLflowTracker:
         try:
             (self._folder / copy / place).mkdir(parents=True)
             write(self._folder / copy / place)
-        except OSError as err:
-            say(f"cannot keep {place} in {self._folder}: {err.strerror or err}")
+        except Exception as err:  # a picture that cannot be drawn must not end a training either
+            reason = (err.strerror or err) if isinstance(err, OSError) else type(err).__name__
+            say(f"cannot keep {place} in {self._folder}: {reason}")
+            shutil.rmtree(self._folder / copy, ignore_errors=True)
             return
         self._keep({"kind": "files", "copy": copy, "table": place == "tables"})
 
