@@ -265,8 +265,8 @@ def test_the_real_program_ends_with_its_search(tmp_path):
     process = search.Process({"data": str(tmp_path)}, tmp_path / "trial", 1)
     until(lambda: _is_read(tmp_path / "train.jsonl"), "it reads its rows")
     process._process.stdin.close()
-    assert process.said() is None
     assert process._process.wait(30) == 1
+    assert process.said() is None
 
 
 def _is_read(fifo: Path) -> bool:
@@ -296,7 +296,7 @@ def test_the_table_has_the_best_first_and_the_failed_last(plan):
 def test_a_search_without_a_winner_says_why(plan):
     trials = [search.Trial(0, {}, 1.0, failure="no such device"), search.Trial(1, {}, 1.0, failure="out of memory")]
     with pytest.raises(
-        InputError, match=r"all 2 trials failed: no such device \(and 1 other reasons: see .*trials.txt\)"
+        InputError, match=r"all trials failed \(2\): no such device \(and 1 other reasons: see .*trials.txt\)"
     ):
         outcome.winner(plan(2), trials)
 

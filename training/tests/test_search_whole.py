@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nbclient
@@ -11,8 +12,13 @@ import pytest
 import requests
 from sklearn.metrics import f1_score
 
-from flairstream_training import bundle, cli, data, train
+from flairstream_training import bundle, cli, data, space, train
+from flairstream_training.errors import InputError, Stopped
+from flairstream_training.hyper_parameters import HyperParameters
+from flairstream_training.notify import Notifier
 from flairstream_training.preprocessing import sentence
+from flairstream_training.search import Trial
+from flairstream_training.tracking import NoTracker
 
 SPACE = """\
 learning_rate = [3e-3, 1e-9]
@@ -114,6 +120,72 @@ def test_a_base_that_is_not_there_is_refused_before_any_trial(tmp_path, data_fol
     assert cli.main(arguments(tmp_path, data_folder)) == 2
     assert "base model no-such/one: want a Hugging Face model folder or a hub name" in capsys.readouterr().err
     assert not (tmp_path / "work/search.jsonl").exists()
+
+
+class Told(Notifier):
+    """Keeps what would be told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notices = []
+
+    def send(self, notice) -> None:
+        self.notices.append(notice)
+
+
+@pytest.fixture
+def search_of(monkeypatch, data_folder, base, tmp_path):
+    """Runs the story of a search around trials that came out so; gives the job at its end and the notices."""
+    from flairstream_training import export, job
+    from flairstream_training.search import winner
+
+    def run(*outcomes) -> tuple[list[job.Job], list]:
+        def ended(*_):
+            if isinstance(outcomes[0], BaseException):
+                raise outcomes[0]
+            return list(outcomes)
+
+        jobs, told = [], Told()
+        request = export.Request(tmp_path / "bundle", bundle.Identity("tiny", "1.0.0"), base_name="mine")
+        rows = data.open(str(data_folder))
+        last = job.Job(rows, str(base), HyperParameters(), request, tmp_path / "work", NoTracker(), told)
+        monkeypatch.setattr(winner, "run", ended)
+        monkeypatch.setattr(winner.job, "run", jobs.append)
+        searched = space.parse({"learning_rate": [1e-3, 1e-4], "epochs": 5})
+        try:
+            winner.train_best(searched, replace(last, allow=("empty-classes",)), 2, 1)
+        except (InputError, Stopped) as err:
+            told.notices.append(err)
+        return jobs, told.notices
+
+    return run
+
+
+def test_the_best_hyper_parameters_are_those_of_the_job(search_of, base):
+    failed = Trial(0, {"learning_rate": 1e-3}, 9.0, failure="no device")
+    (last,), (notice,) = search_of(failed, Trial(1, {"learning_rate": 1e-4}, 9.0, 0.91, 0.92, 0.3))
+    assert last.params == HyperParameters(learning_rate=1e-4, epochs=5)
+    assert (last.base, last.work.name, last.request.base_name) == (str(base), "best", "mine")
+    assert (notice.kind, notice.severity, notice.subject) == ("search_finished", "good", "tiny 1.0.0: search finished")
+    assert dict(notice.facts) == {
+        "Trials": "2, 1 failed",
+        "Best": "trial 2: macro F1 0.9100 on validation rows",
+        "Learning rate": "0.0001",
+    }
+
+
+def test_a_search_of_which_all_trials_failed_ends_with_the_reason(search_of):
+    jobs, (notice, err) = search_of(Trial(0, {"learning_rate": 1e-3}, 9.0, failure="no device"))
+    assert not jobs
+    assert str(err).startswith("all trials failed (1): no device; mend it")
+    assert (notice.kind, notice.severity, notice.text) == ("training_failed", "critical", str(err))
+
+
+def test_a_search_that_was_stopped_says_how_to_go_on(search_of):
+    jobs, (notice, err) = search_of(Stopped(15))
+    assert not jobs and err.code == 143
+    assert (notice.severity, notice.subject) == ("warning", "tiny 1.0.0: search stopped")
+    assert notice.text.startswith("stopped by SIGTERM; started again with the same arguments")
 
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "train.ipynb"

@@ -75,7 +75,7 @@ def run(job: Job) -> Result:
         raise
     except BaseException as err:
         job.tracker.finish(reason(err))
-        job.notifier.send(_ended_early(notice, err))
+        job.notifier.send(ended_early(notice, err, "training"))
         raise
     job.tracker.finish()
     job.notifier.send(_finished(notice, manifest, registered.comparison if registered else None))
@@ -177,11 +177,12 @@ def _finished(notice: Callable[..., Notice], manifest: dict, comparison: "Compar
     return notice("training_finished", "good", "training finished", tuple(facts.items()))
 
 
-def _ended_early(notice: Callable[..., Notice], err: BaseException) -> Notice:
+def ended_early(notice: Callable[..., Notice], err: BaseException, what: str) -> Notice:
+    """Tells that a training or a search was stopped, or failed."""
     if isinstance(err, (Stopped, KeyboardInterrupt)):
-        text = f"{reason(err)}; started again with the same arguments, it goes on from its last whole epoch"
-        return replace(notice("training_failed", "warning", "training stopped"), text=text)
-    return replace(notice("training_failed", "critical", "training failed"), text=reason(err))
+        text = f"{reason(err)}; started again with the same arguments, it goes on where it was stopped"
+        return replace(notice("training_failed", "warning", f"{what} stopped"), text=text)
+    return replace(notice("training_failed", "critical", f"{what} failed"), text=reason(err))
 
 
 def reason(err: BaseException) -> str:

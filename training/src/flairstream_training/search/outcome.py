@@ -32,7 +32,7 @@ def winner(plan: Plan, trials: Sequence[Trial]) -> Trial:
         first = next(iter(reasons.values()))
         more = f" (and {len(reasons) - 1} other reasons: see {plan.work / TABLE})" if len(reasons) > 1 else ""
         raise InputError(
-            f"all {len(trials)} trials failed: {first.failure}{more}; mend it and start again with another --work"
+            f"all trials failed ({len(trials)}): {first.failure}{more}; mend it and start again with another --work"
         )
     return found
 

@@ -42,9 +42,8 @@ def train_best(space: Space, last: Job, trials: int, parallel: int) -> Found:
         print(outcome.text(plan, ended), file=sys.stderr)
         winner = outcome.winner(plan, ended)
     except BaseException as err:
-        why = job.reason(err)
-        last.tracker.finish(why)
-        last.notifier.send(replace(notice("training_failed", "critical", "search failed"), text=why))
+        last.tracker.finish(job.reason(err))
+        last.notifier.send(job.ended_early(notice, err, "search"))
         raise
     last.notifier.send(notice("search_finished", "good", "search finished", _facts(ended, winner)))
     return Found(ended, winner, figure, job.run(_job(plan, last, winner)))
