@@ -202,8 +202,9 @@ def test_several_labels_of_a_hugging_face_dataset(tmp_path):
     assert by_label(dataset.train) == {("a", ("joy", "fear")), ("b", ()), ("c", ("fear",))}
 
 
-def test_a_folder_with_files_in_hugging_face_style(tmp_path):
-    pytest.importorskip("datasets")
+def test_a_folder_with_files_in_hugging_face_style(tmp_path, monkeypatch, tmp_path_factory):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
     for split in ("train", "test"):
         write_rows(tmp_path / f"{split}.jsonl", [{"query": f"{split} {i}", "intent": "xy"[i % 2]} for i in range(60)])
     dataset = data.open(f"hf:{tmp_path}")
