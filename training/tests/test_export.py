@@ -209,3 +209,10 @@ def test_a_full_disk_is_one_clear_line_and_keeps_the_old_bundle(tmp_path):
     assert got.stdout == f"cannot write the bundle {out}: File too large; what was there is unchanged\n"
     assert (out / "a").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_figures_of_thousands_of_labels_stay_out_of_the_manifest(classifier, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "LISTED", 2)
+    manifest = export.export(classifier, dataset, request(tmp_path / "out", graphs=(bundle.FP32,)), {})
+    assert manifest["provenance"]["metrics"]["per_class"] == {}
+    assert manifest["provenance"]["data"]["report"]["splits"]["train"]["classes"] == {}

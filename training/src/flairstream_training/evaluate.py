@@ -15,7 +15,9 @@ from .data import Row
 
 Probabilities = list[float] | None  # by label index; None where there is no label
 
-CONFUSED = 100  # labels, above which a confusion matrix is too large for a manifest
+# More labels than these would make a manifest larger than the 1 MiB that servers read.
+CONFUSED = 100  # in a confusion matrix
+LISTED = 1000  # with figures of their own
 
 
 @dataclass(frozen=True)

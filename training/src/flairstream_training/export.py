@@ -223,7 +223,7 @@ def _metrics(trained: _Trained, dataset: Dataset, graphs: dict[str, bytes], flai
         "served": served.record() | served.against(flair),
         "accuracy_loss": round(_loss(flair, served), 6),
         "mcnemar_p": round(mcnemar.p_value(flair.right, served.right), 6),
-        "per_class": served.per_class(),
+        "per_class": served.per_class() if len(trained.labels) <= evaluate.LISTED else {},
     }
     if len(graphs) > 1:
         fp32 = trained.graph(graphs[bundle.FP32], dataset.test)
@@ -254,6 +254,8 @@ def _provenance(trained: _Trained, dataset: Dataset, request: Request, recorded:
 def _report(trained: _Trained, dataset: Dataset) -> dict:
     """What the card tells of the rows."""
     record = report.make(dataset, trained.tokens, trained.max_tokens).record()
+    for split in record["splits"].values():
+        split["classes"] = split["classes"] if len(trained.labels) <= evaluate.LISTED else {}
     return {key: record[key] for key in ("splits", "duplicates", "across_splits")}
 
 
