@@ -191,7 +191,7 @@ func readBytePair(o object) (m bytePairFile, err error) {
 		return m, err
 	}
 	if err := errors.Join(
-		o.mustBe("dropout", "null"),
+		o.mustBe("dropout", "null", "0"),
 		o.mustBe("continuing_subword_prefix", "null", `""`),
 		o.mustBe("end_of_word_suffix", "null", `""`),
 		o.mustBe("fuse_unk", "false"),

@@ -47,6 +47,7 @@ func TestBytePair(t *testing.T) {
 		},
 		{"bytes", "", "", " é", Encoding{IDs: []int32{0, 100 + ' ', 100 + 0xc3, 100 + 0xa9, 1}}},
 		{"words are merged apart", "", "", "a'b", Encoding{IDs: []int32{0, 100 + ' ', 100 + 'a', 100 + '\'', 100 + 'b', 1}}},
+		{"no dropout", `"dropout": null`, `"dropout": 0.0`, "ab", Encoding{IDs: []int32{0, 3, 1}}},
 		{"merges of old", `["a", "b"], ["Ġ", "ab"]`, `"a b", "Ġ ab"`, "ab", Encoding{IDs: []int32{0, 3, 1}}},
 		{"nothing is unknown", "", "", "\U0010ffff", Encoding{IDs: []int32{0, 132, 344, 243, 291, 291, 1}}},
 		{"but a byte that the vocabulary lacks", `"unk_token": null`, `"unk_token": "</s>"`, "ab", Encoding{IDs: []int32{0, 3, 1}}},
