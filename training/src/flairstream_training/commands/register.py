@@ -14,8 +14,8 @@ def add(commands) -> None:
         help="register a bundle as candidate, unless it is worse than the champion",
         description=(
             "Compares the bundle with the champion on the test rows, and registers it as candidate. It is refused, "
-            "with exit code 3, where accuracy, macro F1 or a class is significantly worse. The first version has nothing "
-            "to be compared with. promote makes a version the champion."
+            "with exit code 3, where accuracy, macro F1 or a class is significantly worse. The first version has "
+            "nothing to be compared with. promote makes a version the champion."
         ),
         formatter_class=arguments.Formatter,
     )
