@@ -28,8 +28,8 @@ func (e *StatusError) Error() string {
 	return "the server answers " + strconv.Itoa(e.Code) + " " + http.StatusText(e.Code)
 }
 
-// Temporary tells whether the same request may fare better later.
-func (e *StatusError) Temporary() bool {
+// temporary tells whether the same request may fare better later.
+func (e *StatusError) temporary() bool {
 	switch e.Code {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
 		http.StatusServiceUnavailable, http.StatusGatewayTimeout:

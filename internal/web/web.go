@@ -18,16 +18,15 @@ type Options struct {
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	// Patience is how long to wait for the header of an answer, and then for each further piece of its body. 0: 30 s.
 	Patience time.Duration
-	Attempts int // 0: 5
 }
 
 // Client sends requests again that met a network failure, or an answer 429, 500, 502, 503 or 504, with a growing pause
 // between; a server that names the time (Retry-After, RateLimit-Reset) gets it, up to a minute. It is safe for concurrent
 // use.
-type Client struct {
-	http     Doer
-	attempts int
-}
+type Client struct{ http Doer }
+
+// attempts is how often a request is sent at most.
+const attempts = 5
 
 // The pauses: the first one, and the longest that a server can ask for.
 const (
@@ -43,48 +42,40 @@ func New(o Options) *Client {
 	if o.Patience == 0 {
 		o.Patience = 30 * time.Second
 	}
-	if o.Attempts == 0 {
-		o.Attempts = 5
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
 	}
-	return &Client{
-		http:     Patient{&http.Client{Transport: o.Transport, CheckRedirect: keepCredentials}, o.Patience},
-		attempts: o.Attempts,
-	}
-}
-
-// keepCredentials lets no credentials follow a redirect to another server. Go itself would take them to other ports and to
-// hosts below.
-func keepCredentials(request *http.Request, via []*http.Request) error {
-	if len(via) >= 10 {
-		return errors.New("more than 10 redirects")
-	}
-	first := via[0].URL
-	if request.URL.Scheme != first.Scheme || request.URL.Host != first.Host {
-		request.Header.Del("Authorization")
-		request.Header.Del("Cookie")
-	}
-	return nil
+	return &Client{Patient{&http.Client{Transport: located{o.Transport}, CheckRedirect: keepCredentials}, o.Patience}}
 }
 
 // Do sends a request that can be sent twice. The answer has a status below 400; others are a *StatusError. The caller
 // closes its body.
-func (c *Client) Do(request *http.Request) (*http.Response, error) {
+func (c *Client) Do(request *http.Request) (response *http.Response, err error) {
+	err = persist(request, func() error {
+		response, err = c.once(request)
+		return err
+	})
+	return response, err
+}
+
+// persist makes attempts until one succeeds, or the next would not fare better.
+func persist(request *http.Request, try func() error) error {
 	for attempt := 1; ; attempt++ {
-		response, err := c.once(request)
+		err := try()
 		if err == nil {
-			return response, nil
+			return nil
 		}
 		if request.Context().Err() != nil {
-			return nil, describe(request, context.Cause(request.Context()), attempt)
+			return describe(request, context.Cause(request.Context()), attempt)
 		}
 		pause := pauseAfter(err, attempt)
-		if attempt == c.attempts || !temporary(err) || pause > maxPause {
-			return nil, describe(request, err, attempt)
+		if attempt == attempts || !temporary(err) || pause > maxPause {
+			return describe(request, err, attempt)
 		}
 		select {
 		case <-time.After(pause):
 		case <-request.Context().Done():
-			return nil, describe(request, context.Cause(request.Context()), attempt)
+			return describe(request, context.Cause(request.Context()), attempt)
 		}
 	}
 }
@@ -110,10 +101,10 @@ func (c *Client) once(request *http.Request) (*http.Response, error) {
 // temporary tells whether another attempt may fare better.
 func temporary(err error) bool {
 	if status, ok := errors.AsType[*StatusError](err); ok {
-		return status.Temporary()
+		return status.temporary()
 	}
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	return !untrusted
+	return !untrusted && !errors.Is(err, errRedirect)
 }
 
 // pauseAfter is how long to wait after a failed attempt: as the server asked, or else twice as long each time, less up to a
@@ -135,22 +126,29 @@ func describe(request *http.Request, err error, attempts int) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// JSON sends a request and decodes the answer, of at most 8 MiB.
+// ErrForm marks an answer that is not the JSON that was asked for: a page to log in, say, or another program's answer.
+var ErrForm = errors.New("the answer is not the JSON of this API")
+
+// JSON sends a request that can be sent twice and decodes the answer, of at most 8 MiB. ErrForm: it can not be decoded.
 func (c *Client) JSON(request *http.Request, answer any) error {
-	response, err := c.Do(request)
+	var data []byte
+	err := persist(request, func() error {
+		response, err := c.once(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		data, err = io.ReadAll(io.LimitReader(response.Body, maxJSON+1))
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(response.Body, maxJSON+1))
-	if err == nil && len(data) > maxJSON {
-		err = fmt.Errorf("the answer has more than %d bytes", maxJSON)
+	if len(data) > maxJSON {
+		return describe(request, fmt.Errorf("the answer has more than %d bytes", maxJSON), 1)
 	}
-	if err == nil {
-		err = json.Unmarshal(data, answer)
-	}
-	if err != nil {
-		return describe(request, err, 1)
+	if err := json.Unmarshal(data, answer); err != nil {
+		return describe(request, fmt.Errorf("%w: %w", ErrForm, err), 1)
 	}
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -80,6 +82,9 @@ func TestAttempts(t *testing.T) {
 		"a bad moment":           {[]step{answer(500), answer(502), cut, answer(200)}, ""},
 		"too many":               {[]step{answer(503), answer(503), answer(503), answer(503), answer(503)}, "503 Service Unavailable (tried 5 times)"},
 		"not found":              {[]step{answer(404)}, "404 Not Found"},
+		"a redirect to no URL":   {[]step{answer(302, "Location", "http://[::1/?canary")}, "it leads to no http:// or https:// URL"},
+		"to another protocol":    {[]step{answer(307, "Location", "ftp://canary/")}, "it leads to no http:// or https:// URL"},
+		"round and round":        {slices.Repeat([]step{answer(301, "Location", place)}, 10), "it is the 10th in a row"},
 		"unauthorized":           {[]step{answer(401)}, "401 Unauthorized"},
 		"silent, then there":     {[]step{silent, answer(200)}, ""},
 		"told to wait too long":  {[]step{answer(429, "Retry-After", "3600")}, "429 Too Many Requests"},
@@ -192,18 +197,19 @@ func TestSilentBody(t *testing.T) {
 	})
 }
 
-// Credentials do not follow a redirect to another server, be it another port of the same host.
+// Credentials do not follow a redirect to another server, be it another port of the same host; nor does a signed URL, as
+// Referer.
 func TestRedirectsLoseCredentials(t *testing.T) {
 	var got []string
 	store := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		got = append(got, r.Header.Get("Authorization"))
+		got = append(got, r.Header.Get("Authorization")+r.Header.Get("Referer"))
 	}))
 	defer store.Close()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, store.URL, http.StatusFound)
 	}))
 	defer api.Close()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"?signature=canary", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +251,9 @@ func TestOpen(t *testing.T) {
 		"from 4":          {ranged(4, "bytes 4-9/10"), 4, "456789", false},
 		"no ranges known": {whole, 4, "456789", false},
 		"another range":   {ranged(4, "bytes 5-9/10"), 4, "", true},
-		"not satisfiable": {answer(416), 4, "", true},
+		"from its end":    {answer(416), 10, "", false},
+		"beyond its end":  {whole, 11, "", false},
+		"no part of it":   {answer(416), 0, "", true},
 		"no content":      {answer(204), 4, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -262,6 +270,45 @@ func TestOpen(t *testing.T) {
 			}
 		})
 	}
+}
+
+// That the beginning is read over where a server knows no ranges, and this is cut, is an error of the body's.
+func TestOpenIsCutBeforeTheOffset(t *testing.T) {
+	cut := func(*http.Request) (*http.Response, error) {
+		body := io.MultiReader(strings.NewReader("012"), iotest.ErrReader(io.ErrUnexpectedEOF))
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(body)}, nil
+	}
+	body, err := New(Options{Transport: &script{steps: []step{cut}}}).Open(get(t), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if got, err := io.ReadAll(body); len(got) != 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// An answer that is cut is asked for again; one that is no JSON is not.
+func TestJSON(t *testing.T) {
+	says := func(body io.Reader) step {
+		return func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(body)}, nil
+		}
+	}
+	cut := says(io.MultiReader(strings.NewReader(`{"a`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	synctest.Test(t, func(t *testing.T) {
+		var into struct{ A int }
+		err := New(Options{Transport: &script{steps: []step{cut, says(strings.NewReader(`{"a": 7}`))}}}).JSON(get(t), &into)
+		if err != nil || into.A != 7 {
+			t.Errorf("got %d, %v", into.A, err)
+		}
+		for _, text := range []string{"<html>log in</html>", "", `{"a": "b"}`} {
+			err := New(Options{Transport: &script{steps: []step{says(strings.NewReader(text))}}}).JSON(get(t), &into)
+			if !errors.Is(err, ErrForm) {
+				t.Errorf("%q: error %v, want %v", text, err, ErrForm)
+			}
+		}
+	})
 }
 
 func TestJSONIsBounded(t *testing.T) {
