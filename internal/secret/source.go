@@ -12,9 +12,6 @@ type Source struct {
 // Value is a source of that secret.
 func Value(s String) Source { return Source{value: s} }
 
-// File is a source that reads the file at path.
-func File(path string) Source { return Source{path: path} }
-
 // FromEnvironment gives the source that the variables name and name_FILE tell: the secret itself, or the path of its file.
 // Not both. The zero Source where neither is set.
 func FromEnvironment(getenv func(string) string, name string) (Source, error) {

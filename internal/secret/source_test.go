@@ -45,7 +45,7 @@ func TestFromEnvironment(t *testing.T) {
 // A file that is written anew holds the secret from then on.
 func TestSourceReadsAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	source := File(path)
+	source := Source{path: path}
 	for _, want := range []string{"first", "second"} {
 		if err := os.WriteFile(path, []byte(want), 0o600); err != nil {
 			t.Fatal(err)

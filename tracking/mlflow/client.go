@@ -77,15 +77,24 @@ func New(o Options) (*Client, error) {
 // URL is the server's, without credentials.
 func (c *Client) URL() string { return c.base.String() }
 
-// get makes a request with the credentials as they are now.
+// get makes a request with the credentials as they are now, for a path without escapes.
 func (c *Client) get(ctx context.Context, query url.Values, path ...string) (*http.Request, error) {
-	place := c.base.JoinPath(path...)
+	place := c.base.JoinPath(escaped(path)...)
 	place.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, place.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	return request, c.authorize(request)
+}
+
+// escaped are the segments of a path as they stand in a URL.
+func escaped(path []string) []string {
+	segments := strings.Split(strings.Join(path, "/"), "/")
+	for i, segment := range segments {
+		segments[i] = url.PathEscape(segment)
+	}
+	return segments
 }
 
 func (c *Client) authorize(request *http.Request) error {

@@ -66,6 +66,10 @@ func TestVersion(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
+	file, err := secret.FromEnvironment(func(name string) string { return map[string]string{"TOKEN_FILE": path}[name] }, "TOKEN")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		options Options
 		want    []string // one a request
@@ -74,7 +78,7 @@ func TestCredentials(t *testing.T) {
 		"token":           {Options{Token: secret.Value(secret.New("t1")), Username: "ada", Password: secret.Value(secret.New("p"))}, []string{"Bearer t1"}},
 		"user":            {Options{Username: "ada", Password: secret.Value(secret.New("p"))}, []string{"Basic YWRhOnA="}},
 		"in the URL":      {Options{URL: "ada:p@"}, []string{"Basic YWRhOnA="}},
-		"a changing file": {Options{Token: secret.File(path)}, []string{"Bearer first", "Bearer second"}},
+		"a changing file": {Options{Token: file}, []string{"Bearer first", "Bearer second"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -115,7 +119,7 @@ func TestErrors(t *testing.T) {
 		"unknown model": {404, `{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Registered Model with name=x not found"}`, "name=x not found", true},
 		"no MLflow":     {404, "<html>nginx</html>", "is MLFLOW_TRACKING_URI that of an MLflow server?", false},
 		"another form":  {200, `{"hello": "world"}`, "is MLFLOW_TRACKING_URI that of an MLflow server?", false},
-		"no JSON":       {200, "<html>log in</html>", "invalid character", false},
+		"a page":        {200, "<html>log in</html>", "is MLFLOW_TRACKING_URI that of the server, and the credentials what its proxy wants?", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := serve(t, Options{Token: secret.Value(secret.New("canary"))}, func(w http.ResponseWriter, _ *http.Request) {
@@ -158,12 +162,12 @@ func TestOptions(t *testing.T) {
 
 func TestOpenArtifact(t *testing.T) {
 	c := serve(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/api/2.0/mlflow-artifacts/artifacts/0/47f8/artifacts/bundle/a dir/config.json" {
+		if r.URL.Path != "/api/2.0/mlflow-artifacts/artifacts/0/47f8/artifacts/50% off/a dir/100%25?#.json" {
 			t.Errorf("asked for %s", r.URL.Path)
 		}
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123456789"))
 	})
-	body, err := c.OpenArtifact(t.Context(), "mlflow-artifacts:/0/47f8/artifacts/bundle", "a dir/config.json", 4)
+	body, err := c.OpenArtifact(t.Context(), "mlflow-artifacts:/0/47f8/artifacts/50%25%20off", "a dir/100%25?#.json", 4)
 	if err != nil {
 		t.Fatal(err)
 	}

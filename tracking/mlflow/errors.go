@@ -12,6 +12,9 @@ import (
 
 // explain adds what the server said, and the remedy.
 func explain(err error) error {
+	if errors.Is(err, web.ErrForm) {
+		return fmt.Errorf("%w: is MLFLOW_TRACKING_URI that of the server, and the credentials what its proxy wants?", err)
+	}
 	status, ok := errors.AsType[*web.StatusError](err)
 	if !ok {
 		return err

@@ -126,6 +126,9 @@ func (c *Client) query(ctx context.Context, query string, variables map[string]a
 
 // explain adds what the server said, and the remedy.
 func explain(err error) error {
+	if errors.Is(err, web.ErrForm) {
+		return fmt.Errorf("%w: is WANDB_BASE_URL that of the server, and the credentials what its proxy wants?", err)
+	}
 	status, ok := errors.AsType[*web.StatusError](err)
 	if !ok {
 		return err

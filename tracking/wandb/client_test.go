@@ -94,6 +94,19 @@ func TestKey(t *testing.T) {
 	}
 }
 
+// A page where an answer should be is told with the remedy.
+func TestPage(t *testing.T) {
+	c, err := New(Options{APIKey: secret.Value(secret.New("canary")), Transport: replying("<html>log in</html>")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Organization(t.Context(), "o")
+	want := "is WANDB_BASE_URL that of the server, and the credentials what its proxy wants?"
+	if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("error %v, want %q", err, want)
+	}
+}
+
 // Whatever W&B answers, it is taken or refused.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []string{
