@@ -13,6 +13,7 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+from pytest_httpserver import HTTPServer
 
 from flairstream_training import cli, notify
 from flairstream_training.errors import InputError
@@ -37,22 +38,30 @@ NOTICE = notify.Notice(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def authority():
     return trustme.CA()
 
 
-@pytest.fixture(scope="session")
-def certificate(authority):
-    return authority.issue_cert("localhost")
-
-
-@pytest.fixture(scope="session")
-def httpserver_ssl_context(certificate):
-    """What pytest-httpserver's server speaks TLS with."""
+@pytest.fixture(scope="module")
+def tls(authority) -> ssl.SSLContext:
+    """What the receivers here speak TLS with."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
+    authority.issue_cert("localhost").configure_cert(context)
     return context
+
+
+@pytest.fixture(scope="module")
+def https(tls):
+    with HTTPServer(host="localhost", ssl_context=tls) as server:
+        yield server
+
+
+@pytest.fixture
+def receiver(https) -> HTTPServer:
+    """Takes notices by HTTPS; it knows of no earlier test."""
+    https.clear()
+    return https
 
 
 @pytest.fixture
@@ -63,20 +72,20 @@ def trusted(authority, tmp_path) -> dict[str, str]:
 
 
 @pytest.fixture
-def webhook(httpserver, trusted):
+def webhook(receiver, trusted):
     """Sends a notice to the local receiver by a URL of the kind; gives the fault."""
 
     def send(url: str = "teams+https://localhost:{port}/workflows/x?api-version=1&" + SECRET) -> str:
-        environment = {**trusted, "FLAIRSTREAM_NOTIFY": url.format(port=httpserver.port)}
+        environment = {**trusted, "FLAIRSTREAM_NOTIFY": url.format(port=receiver.port)}
         notifier = notify.Notifier(channels.from_environment(environment, AT_ONCE))
         return notifier.deliver(NOTICE)[0][1]
 
     return send
 
 
-def answers(httpserver, *codes: int, headers: dict | None = None) -> None:
+def answers(receiver, *codes: int, headers: dict | None = None) -> None:
     for code in codes:
-        httpserver.expect_ordered_request("/workflows/x", method="POST").respond_with_data("", code, headers=headers)
+        receiver.expect_ordered_request("/workflows/x", method="POST").respond_with_data("", code, headers=headers)
 
 
 def card_of(message: dict) -> dict:
@@ -95,10 +104,10 @@ def card_of(message: dict) -> dict:
     return card
 
 
-def test_a_card_reaches_teams(httpserver, webhook):
-    answers(httpserver, 202)
+def test_a_card_reaches_teams(receiver, webhook):
+    answers(receiver, 202)
     assert webhook() == ""
-    request, _ = httpserver.log[0]
+    request, _ = receiver.log[0]
     assert request.query_string.decode() == f"api-version=1&{SECRET}"
     assert request.headers["Content-Type"].startswith("application/json")
     card = card_of(request.get_json())
@@ -119,39 +128,39 @@ def test_a_card_reaches_teams(httpserver, webhook):
 
 
 @pytest.mark.parametrize("codes", [(500, 202), (429, 408, 202), (503, 503, 202)])
-def test_what_may_pass_is_tried_again(httpserver, webhook, codes):
-    answers(httpserver, *codes, headers={"Retry-After": "0"})
+def test_what_may_pass_is_tried_again(receiver, webhook, codes):
+    answers(receiver, *codes, headers={"Retry-After": "0"})
     assert webhook() == ""
-    assert len(httpserver.log) == len(codes)
+    assert len(receiver.log) == len(codes)
 
 
 @pytest.mark.parametrize(
     ("code", "reason"), [(400, "body"), (401, "credentials"), (413, "too large"), (302, "redirects")]
 )
-def test_what_will_not_change_is_tried_once(httpserver, webhook, code, reason):
-    answers(httpserver, code, 202, headers={"Location": httpserver.url_for("/elsewhere")})
+def test_what_will_not_change_is_tried_once(receiver, webhook, code, reason):
+    answers(receiver, code, 202, headers={"Location": receiver.url_for("/elsewhere")})
     fault = webhook()
     assert f"it answered {code}" in fault
     assert reason in fault
-    assert len(httpserver.log) == 1
+    assert len(receiver.log) == 1
 
 
-def test_trying_ends(httpserver, webhook):
-    answers(httpserver, 500, 500, 500, 202)
+def test_trying_ends(receiver, webhook):
+    answers(receiver, 500, 500, 500, 202)
     assert webhook() == "it answered 500; given up after 3 attempts"
-    assert len(httpserver.log) == 3
+    assert len(receiver.log) == 3
 
 
-def test_a_pause_longer_than_patience_is_not_waited_for(httpserver, webhook):
-    answers(httpserver, 429, 202, headers={"Retry-After": "3600"})
+def test_a_pause_longer_than_patience_is_not_waited_for(receiver, webhook):
+    answers(receiver, 429, 202, headers={"Retry-After": "3600"})
     assert webhook() == "it answered 429 and asks to wait 3600 s; given up after 1 attempt"
-    assert len(httpserver.log) == 1
+    assert len(receiver.log) == 1
 
 
-def test_a_pause_that_is_asked_for_is_made(httpserver, webhook, monkeypatch):
+def test_a_pause_that_is_asked_for_is_made(receiver, webhook, monkeypatch):
     pauses = []
     monkeypatch.setattr("flairstream_training.notify.patience.time.sleep", pauses.append)
-    answers(httpserver, 429, 202, headers={"Retry-After": "3"})
+    answers(receiver, 429, 202, headers={"Retry-After": "3"})
     assert webhook() == ""
     assert pauses == [3.0]
 
@@ -173,12 +182,12 @@ def test_a_receiver_that_hangs_is_given_up(trusted):
         assert notifier.deliver(NOTICE) == [(channel.name, "it did not answer in time; given up after 3 attempts")]
 
 
-def test_a_connection_that_drops_is_tried_again(trusted, httpserver_ssl_context):
+def test_a_connection_that_drops_is_tried_again(trusted, tls):
     seen = []
 
     def serve() -> None:
         for answer in (b"", b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"):
-            with httpserver_ssl_context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            with tls.wrap_socket(listener.accept()[0], server_side=True) as connection:
                 request = b""
                 while not request.endswith(b"}"):  # what is left unread would reset the connection
                     request += connection.recv(1 << 16)
@@ -198,8 +207,8 @@ def test_a_connection_that_drops_is_tried_again(trusted, httpserver_ssl_context)
     assert (channel.startswith("Teams at localhost"), fault, len(seen)) == (True, "", 2)
 
 
-def test_an_unknown_authority_is_named_with_the_remedy(httpserver):
-    environment = {"FLAIRSTREAM_NOTIFY": f"teams+https://localhost:{httpserver.port}/?{SECRET}"}
+def test_an_unknown_authority_is_named_with_the_remedy(receiver):
+    environment = {"FLAIRSTREAM_NOTIFY": f"teams+https://localhost:{receiver.port}/?{SECRET}"}
     ((_, fault),) = notify.Notifier(channels.from_environment(environment, AT_ONCE)).deliver(NOTICE)
     assert "certificate is not trusted" in fault
     assert "REQUESTS_CA_BUNDLE" in fault
@@ -234,13 +243,13 @@ def test_one_channel_never_keeps_another_nor_the_training(caplog):
     ]
 
 
-def test_teams_gets_no_more_posts_than_it_takes(httpserver, trusted):
-    httpserver.expect_request("/w").respond_with_data("", 202)
-    environment = {**trusted, "FLAIRSTREAM_NOTIFY": f"teams+https://localhost:{httpserver.port}/w?{SECRET}"}
+def test_teams_gets_no_more_posts_than_it_takes(receiver, trusted):
+    receiver.expect_request("/w").respond_with_data("", 202)
+    environment = {**trusted, "FLAIRSTREAM_NOTIFY": f"teams+https://localhost:{receiver.port}/w?{SECRET}"}
     notifier = notify.Notifier(channels.from_environment(environment, AT_ONCE))
     faults = [notifier.deliver(NOTICE)[0][1] for _ in range(teams.POSTS + 1)]
     assert faults == [""] * 25 + ["25 notices in 300 s are all that Teams takes"]
-    assert len(httpserver.log) == 25
+    assert len(receiver.log) == 25
 
 
 def test_a_card_too_large_is_trimmed_and_says_so():
@@ -267,12 +276,12 @@ def test_markdown_is_shown_as_it_is(text, shown):
     assert teams.escape(text) == shown
 
 
-def test_an_email_webhook_is_told_what_to_send_to_whom(httpserver, webhook):
-    httpserver.expect_request("/workflows/x").respond_with_data("", 202)
+def test_an_email_webhook_is_told_what_to_send_to_whom(receiver, webhook):
+    receiver.expect_request("/workflows/x").respond_with_data("", 202)
     assert (
         webhook("email+https://localhost:{port}/workflows/x?to=team%2Bml@example.org,b+c@example.org&" + SECRET) == ""
     )
-    request, _ = httpserver.log[0]
+    request, _ = receiver.log[0]
     assert request.query_string.decode() == SECRET
     body = request.get_json()
     assert body["to"] == ["team+ml@example.org", "b+c@example.org"]
@@ -340,16 +349,16 @@ def mailbox():
 
 
 @pytest.fixture
-def mail(trusted, tmp_path, mailbox, httpserver_ssl_context):
+def mail(trusted, tmp_path, mailbox, tls):
     """Sends a notice by a mail server; gives the fault."""
-    tls = {"tls_context": httpserver_ssl_context, "require_starttls": True}
+    starttls = {"tls_context": tls, "require_starttls": True}
     login = {"authenticator": mailbox.authenticate, "auth_required": True}
 
     def send(scheme="smtp", server=None, password=PASSWORD, user="robot%40example.org@") -> str:
         (tmp_path / "password").write_text(f"{password}\n")
-        controller = StartTls(mailbox, **(login | tls if server is None else server))
+        controller = StartTls(mailbox, **(login | starttls if server is None else server))
         if scheme == "smtps":
-            controller.ssl_context = httpserver_ssl_context
+            controller.ssl_context = tls
         controller.start()
         try:
             url = f"{scheme}://{user}localhost:{controller.port}?from=robot@example.org&to=a@example.org,b@example.org"
@@ -425,9 +434,9 @@ def test_no_setting_means_nobody_is_told():
     assert notify.open({}).deliver(NOTICE) == []
 
 
-def test_the_command_says_what_each_channel_said(httpserver, trusted, tmp_path, monkeypatch, capsys):
-    answers(httpserver, 202, 400)
-    lines = [f"teams+https://localhost:{httpserver.port}/workflows/x?{SECRET}"] * 2
+def test_the_command_says_what_each_channel_said(receiver, trusted, tmp_path, monkeypatch, capsys):
+    answers(receiver, 202, 400)
+    lines = [f"teams+https://localhost:{receiver.port}/workflows/x?{SECRET}"] * 2
     (tmp_path / "channels").write_text("# whom we tell\n\n" + "\n".join(lines))
     monkeypatch.setenv("FLAIRSTREAM_NOTIFY_FILE", f"{tmp_path}/channels")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", trusted["REQUESTS_CA_BUNDLE"])
@@ -440,14 +449,14 @@ def test_the_command_says_what_each_channel_said(httpserver, trusted, tmp_path, 
     assert "FLAIRSTREAM_NOTIFY" in capsys.readouterr().err
 
 
-def test_no_secret_is_ever_told(httpserver, webhook, mail, mailbox, caplog, capfd):
+def test_no_secret_is_ever_told(receiver, webhook, mail, mailbox, caplog, capfd):
     """Not where all goes well, and not where anything fails, however much is logged."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.CRITICAL, "werkzeug")  # the receiver itself may say what it got
     faults = []
     for code in (202, 302, 400, 429, 500):
-        httpserver.clear()
-        httpserver.expect_request("/workflows/x").respond_with_data("", code, {"Location": f"/?{SECRET}"})
+        receiver.clear()
+        receiver.expect_request("/workflows/x").respond_with_data("", code, {"Location": f"/?{SECRET}"})
         faults.append(webhook())
         faults.append(webhook("email+https://localhost:{port}/workflows/x?to=a@example.org&" + SECRET))
     faults += [
