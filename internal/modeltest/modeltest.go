@@ -2,6 +2,9 @@
 package modeltest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +23,39 @@ func Library(t testing.TB) string {
 func Bundle(t testing.TB) string {
 	t.Helper()
 	return found(t, FindBundle)
+}
+
+// SmallBundle is a bundle of a few kB that is whole, and serves nothing: the demo's files, each cut off after 2 kB.
+func SmallBundle(t testing.TB) string {
+	t.Helper()
+	from, to := Bundle(t), t.TempDir()
+	manifest := map[string]any{}
+	data, err := os.ReadFile(filepath.Join(from, "bundle.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &manifest)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range manifest["files"].(map[string]any) {
+		content, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = content[:min(len(content), 2<<10)]
+		sum := sha256.Sum256(content)
+		file.(map[string]any)["bytes"], file.(map[string]any)["sha256"] = len(content), hex.EncodeToString(sum[:])
+		if err := os.WriteFile(filepath.Join(to, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data, err = json.MarshalIndent(manifest, "", "  "); err == nil {
+		err = os.WriteFile(filepath.Join(to, "bundle.json"), data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
 }
 
 // FindLibrary is Library for those without a test at hand.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"flairstream/internal/modeltest"
 )
 
 // smallDisk is set for the test's second process: the folder where its disk is mounted.
@@ -39,7 +41,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func fetchOntoFullDisk(t *testing.T, dir string) {
-	f := newFake(t)
+	f := fakeOf(t, modeltest.Bundle(t))
 	_, err := Fetch(t.Context(), f, f.version, filepath.Join(dir, "support"), nil)
 	if err == nil || !strings.Contains(err.Error(), "no room for "+filepath.Join(dir, "support")+": the bundle needs 24.1 MB") {
 		t.Errorf("error %v", err)

@@ -14,10 +14,13 @@ import (
 	"flairstream/model"
 )
 
-// A transfer that was cut goes on where it was, this often without a byte in between, each time after a longer pause.
+// A transfer that was cut goes on where it was: this often without getting on in between, each time after a longer pause,
+// and this often in all. To get on is to bring 1 MB, or a quarter of the file.
 const (
-	resumptions = 5
-	firstPause  = 500 * time.Millisecond
+	resumptions    = 5
+	allResumptions = 100
+	firstPause     = 500 * time.Millisecond
+	gettingOn      = 1 << 20
 )
 
 // download brings all files of the manifest into the folder dir, and the manifest last.
@@ -48,7 +51,7 @@ func (o offer) save(ctx context.Context, dir, name string, count func(int)) (err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	want := o.manifest.Files[name].Bytes
-	got, err := transfer{o.registry, o.version, name, counting{file, count}}.run(ctx, want)
+	got, err := transfer{o.registry, o.version, name, counting{file, count}, want, true}.run(ctx)
 	if err != nil {
 		return err
 	}
@@ -75,7 +78,7 @@ func (c counting) Write(p []byte) (int, error) {
 // readAll reads a file of at most limit bytes.
 func readAll(ctx context.Context, r Registry, v Version, file string, limit int64) ([]byte, error) {
 	var data buffer
-	got, err := transfer{r, v, file, &data}.run(ctx, limit)
+	got, err := transfer{r, v, file, &data, limit, false}.run(ctx)
 	if err == nil && got > limit {
 		err = fmt.Errorf("it has more than %d bytes", limit)
 	}
@@ -95,37 +98,59 @@ type transfer struct {
 	version  Version
 	file     string
 	to       io.Writer
+	most     int64 // bytes that it may have
+	exactly  bool  // it has that many
 }
 
-// run copies the file, at most one byte beyond most, and gives how many bytes they were. When it is cut it goes on, unless
-// there can be no more to come.
-func (t transfer) run(ctx context.Context, most int64) (got int64, err error) {
-	for failures := 0; ; {
-		n, again, err := t.piece(ctx, got, most+1-got)
+// run copies the file, at most one byte beyond what it may have, and gives how many bytes they were. When it is cut it goes
+// on, unless there can be no more to come. An end that is too early is a cut, until the file is seen to go on nowhere.
+func (t transfer) run(ctx context.Context) (got int64, err error) {
+	for c := (cuts{}); ; {
+		n, cut, err := t.piece(ctx, got, t.most+1-got)
 		got += n
-		if again && got == most {
+		if cut && got == t.most {
 			return got, nil
 		}
-		if err == nil || !again || ctx.Err() != nil {
+		if t.isEarly(got, err) && (n > 0 || c.all == 0) {
+			cut, err = true, io.ErrUnexpectedEOF
+		}
+		if !cut || ctx.Err() != nil {
 			return got, err
 		}
-		if n > 0 {
-			failures = 0
-		}
-		if failures++; failures > resumptions {
-			return got, fmt.Errorf("cut %d times: %w", failures, err)
+		if !c.count(got, t.most) {
+			return got, fmt.Errorf("cut %d times: %w", c.all, err)
 		}
 		select {
-		case <-time.After(firstPause << (failures - 1)):
+		case <-time.After(firstPause << (c.row - 1)):
 		case <-ctx.Done():
 			return got, ctx.Err()
 		}
 	}
 }
 
-// piece copies from the offset on until the file ends, most bytes have come, or the transfer is cut; after a cut it may be
-// tried again.
-func (t transfer) piece(ctx context.Context, offset, most int64) (n int64, again bool, err error) {
+// isEarly tells whether the file ended before its end, be it that the registry itself saw this by its digest.
+func (t transfer) isEarly(got int64, err error) bool {
+	return t.exactly && got < t.most && (err == nil || errors.Is(err, model.ErrCorrupt))
+}
+
+// cuts are those of one transfer: in all, and since it got on.
+type cuts struct {
+	all, row int
+	at       int64 // where it got on
+}
+
+// count counts one more, and tells whether the transfer goes on.
+func (c *cuts) count(got, size int64) bool {
+	if got-c.at >= min(gettingOn, max(size/4, 1)) {
+		c.row, c.at = 0, got
+	}
+	c.all++
+	c.row++
+	return c.row <= resumptions && c.all <= allResumptions
+}
+
+// piece copies from the offset on until the file ends, most bytes have come, or the transfer is cut.
+func (t transfer) piece(ctx context.Context, offset, most int64) (n int64, cut bool, err error) {
 	body, err := t.registry.Open(ctx, t.version, t.file, offset)
 	if err != nil {
 		return 0, false, err

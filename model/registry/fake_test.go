@@ -39,10 +39,7 @@ func (f *fake) Open(ctx context.Context, _ Version, file string, offset int64) (
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, file)
 	}
-	if offset > int64(len(data)) {
-		return nil, errors.New("416")
-	}
-	var reader io.Reader = bytes.NewReader(data[offset:])
+	var reader io.Reader = bytes.NewReader(data[min(offset, int64(len(data))):])
 	if fault := f.faults[file]; fault != nil {
 		delete(f.faults, file)
 		reader = fault(reader)
@@ -72,10 +69,15 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// newFake holds the demo's bundle.
+// endAfter ends a transfer after n bytes as if that were all.
+func endAfter(n int64) func(io.Reader) io.Reader {
+	return func(r io.Reader) io.Reader { return io.LimitReader(r, n) }
+}
+
+// newFake holds a bundle of a few kB.
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	return fakeOf(t, modeltest.Bundle(t))
+	return fakeOf(t, modeltest.SmallBundle(t))
 }
 
 func fakeOf(t *testing.T, dir string) *fake {

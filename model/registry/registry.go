@@ -29,8 +29,8 @@ type Registry interface {
 	Place() string
 	// Resolve asks which version is meant now. ErrNotFound: none.
 	Resolve(ctx context.Context) (Version, error)
-	// Open opens a file of a version that Resolve gave, by its path in the bundle, from the byte at offset on. The caller
-	// closes it. Reads fail once ctx ends.
+	// Open opens a file of a version that Resolve gave, by its path in the bundle, from the byte at offset on; where the
+	// file has no more, it is empty. The caller closes it. Reads fail once ctx ends.
 	Open(ctx context.Context, v Version, file string, offset int64) (io.ReadCloser, error)
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func TestFetch(t *testing.T) {
-	f := New(modeltest.Bundle(t))
+	f := New(modeltest.SmallBundle(t))
 	v, err := registry.Resolve(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestFolder(t *testing.T) {
 	if _, err := New(t.TempDir()).Resolve(t.Context()); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("an empty folder: %v, want registry.ErrNotFound", err)
 	}
-	f := New(modeltest.Bundle(t))
+	f := New(modeltest.SmallBundle(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	body, err := f.Open(ctx, registry.Version{}, model.ConfigFile, 5)
 	if err != nil {
