@@ -24,7 +24,8 @@ func newBundleFetchCommand() *cobra.Command {
 checks size and SHA-256 of each, and the model's digest against the one recorded when
 it was registered; then the folder is named DIR. Whatever fails, DIR is as it was:
 never half a bundle. Where DIR holds that bundle already, nothing is transferred; where
-it holds another one, that is replaced; where it holds anything else, fetch refuses.
+it holds another one, that is replaced; where it holds anything else, or a file that its
+bundle.json does not list, fetch refuses.
 
 URL is one of
 
@@ -51,6 +52,9 @@ flairstream bundle verify.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return fmt.Errorf("want a URL and a folder: bundle fetch URL DIR; %w", errUsage)
+			}
+			if args[1] == "" {
+				return fmt.Errorf("DIR is empty: want a folder; %w", errUsage)
 			}
 			return nil
 		},

@@ -39,7 +39,7 @@ var rules = []rule{
 	{"model/tokenizer", nil},
 	{"model/onnx", []string{"github.com/yalue/onnxruntime_go"}},
 	{"model/classifier", []string{"model", "model/tokenizer", "model/onnx"}},
-	{"model/registry", []string{"model"}},
+	{"model/registry", []string{"model", "golang.org/x/sys/..."}},
 	{"model/registry/file", []string{"model", "model/registry"}},
 	{"model/registry/mlflow", []string{"model", "model/registry", "tracking/mlflow"}},
 	{"model/registry/wandb", []string{"model", "model/registry", "tracking/wandb"}},

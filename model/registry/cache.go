@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"flairstream/model"
@@ -21,8 +22,12 @@ import (
 // served/PLACE.json says which bundle of a place was served last.
 type Cache struct{ Dir string }
 
-// unused is how long a bundle stays that no place serves any more: another process may be about to open it.
-const unused = 24 * time.Hour
+// How long something stays in the cache.
+const (
+	unused    = 24 * time.Hour      // a bundle that no place serves any more: another process may be about to open it
+	forgotten = 30 * 24 * time.Hour // the record of a place; each start at that place renews it
+	fresh     = time.Minute         // a folder that its process may not have locked yet
+)
 
 // served is the record of what a place gave.
 type served struct {
@@ -41,30 +46,27 @@ func (c Cache) Fetch(ctx context.Context, r Registry, progress Progress) (Fetche
 		return Fetched{}, err
 	}
 	if b, err := c.open(v.Digest); err == nil {
-		now := time.Now()
-		return Fetched{Bundle: b, Version: v}, os.Chtimes(b.Dir, now, now) // it is in use: see sweep
+		return Fetched{Bundle: b, Version: v}, nil
 	}
 	offered, err := ask(ctx, r, v)
 	if err != nil {
-		return Fetched{}, withoutNotFound(err)
+		return Fetched{}, err
 	}
-	f, err := offered.fetch(ctx, c.bundle(offered.digest), progress)
-	return f, withoutNotFound(err)
+	if b, err := c.open(offered.digest); err == nil {
+		return Fetched{Bundle: b, Version: v}, nil
+	}
+	// What killed processes left must not fill the disk. Whatever hinders this need not hinder the fetch.
+	_ = c.sweep(time.Now(), r.Place())
+	return offered.fetch(ctx, c.bundle(offered.digest), progress)
 }
 
-// withoutNotFound is for a version that the registry does have, though not all of its files.
-func withoutNotFound(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return errors.New(err.Error())
-	}
-	return err
-}
-
-// open opens the bundle of that digest.
+// open opens the bundle of that digest, and marks it as in use: see sweep.
 func (c Cache) open(digest string) (*model.Bundle, error) {
 	if digest == "" {
 		return nil, fs.ErrNotExist
 	}
+	now := time.Now()
+	_ = os.Chtimes(c.bundle(digest), now, now) // a cache that may only be read serves as well
 	b, err := model.Open(c.bundle(digest))
 	if err == nil && b.Digest != digest {
 		err = fmt.Errorf("%s: %w", b.Dir, model.ErrCorrupt)
@@ -102,7 +104,17 @@ func (c Cache) Served(place string, f Fetched) error {
 	if err := os.Rename(temporary.Name(), path); err != nil {
 		return err
 	}
-	return c.sweep(time.Now())
+	return c.sweep(time.Now(), place)
+}
+
+// HasServed tells whether Last can be expected to give a bundle.
+func (c Cache) HasServed(place string) bool {
+	s, err := readServed(c.record(place))
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(c.bundle(s.Digest), model.ManifestFile))
+	return err == nil
 }
 
 // Last gives the bundle that was served last from a place, and when it was recorded, without asking the registry.
@@ -130,43 +142,95 @@ func readServed(path string) (s served, err error) {
 	return s, checkDigest(s.Digest)
 }
 
-// sweep removes bundles that no place serves, and what processes left that were killed, a day after it was written.
-func (c Cache) sweep(now time.Time) error {
-	keep, err := c.kept()
+// sweep removes what nobody needs: bundles that no place serves any more, and what killed processes left. The place's own
+// bundle stays, however old its record.
+func (c Cache) sweep(now time.Time, place string) error {
+	keep, err := c.kept(now, place)
 	if err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(filepath.Join(c.Dir, "bundles"))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	var errs []error
 	for _, entry := range entries {
+		dir := c.bundle(entry.Name())
 		info, err := entry.Info()
-		if err != nil || slices.Contains(keep, entry.Name()) || now.Sub(info.ModTime()) < unused {
-			continue
+		switch {
+		case err != nil: // another process was faster
+		case strings.HasPrefix(entry.Name(), "."):
+			errs = append(errs, removeAbandoned(dir, now.Sub(info.ModTime())))
+		case now.Sub(info.ModTime()) > unused && !slices.Contains(keep, entry.Name()):
+			errs = append(errs, removeBundle(dir))
 		}
-		errs = append(errs, os.RemoveAll(c.bundle(entry.Name())))
 	}
 	return errors.Join(errs...)
 }
 
-// kept are the digests that places serve.
-func (c Cache) kept() ([]string, error) {
-	var digests []string
-	records, err := os.ReadDir(filepath.Join(c.Dir, "served"))
+// removeBundle removes a bundle so that its name never stands for a part of it.
+func removeBundle(dir string) error {
+	hidden := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+stagingMark+"removed")
+	if err := os.Rename(dir, hidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(hidden)
+}
+
+// removeAbandoned removes a folder in which a bundle was put together, unless a process is still at it. Where the file
+// system knows no locks on folders, its age decides.
+func removeAbandoned(dir string, age time.Duration) error {
+	if age < fresh {
+		return nil
+	}
+	unlock, err := lock(dir)
+	if errors.Is(err, syscall.EWOULDBLOCK) || err != nil && age < unused {
+		return nil
+	}
+	if err == nil {
+		defer unlock()
+	}
+	return os.RemoveAll(dir)
+}
+
+// kept are the digests that places serve. Records that are damaged, or old, are removed.
+func (c Cache) kept(now time.Time, place string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(c.Dir, "served"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	for _, record := range records {
-		if !strings.HasSuffix(record.Name(), ".json") {
+	var digests []string
+	for _, entry := range entries {
+		path := filepath.Join(c.Dir, "served", entry.Name())
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		s, err := readServed(filepath.Join(c.Dir, "served", record.Name()))
 		if err != nil {
+			return nil, err
+		}
+		if !strings.HasSuffix(path, ".json") { // it was to become a record
+			if now.Sub(info.ModTime()) > unused {
+				err = os.Remove(path)
+			}
+		} else {
+			digests, err = c.keep(digests, path, now, place)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err // which bundles are in use is not known: nothing is removed
 		}
-		digests = append(digests, s.Digest)
 	}
 	return digests, nil
+}
+
+// keep adds the digest of the record at path, or removes the record.
+func (c Cache) keep(digests []string, path string, now time.Time, place string) ([]string, error) {
+	s, err := readServed(path)
+	if _, unknown := errors.AsType[*fs.PathError](err); unknown {
+		return digests, err
+	}
+	if err != nil || s.Place != place && now.Sub(s.At) > forgotten {
+		return digests, os.Remove(path)
+	}
+	return append(digests, s.Digest), nil
 }

@@ -27,19 +27,26 @@ const stagingMark = ".fetching-"
 
 // Fetch brings the version into the folder dir, and opens it. Where dir holds that very bundle, nothing is transferred;
 // where it holds another one, that is replaced; where it holds anything else, Fetch refuses. The files are put together in a
-// folder beside dir, which takes its name only when sizes and digests have been checked. After an error, dir is as it was
-// and nothing is left over.
+// folder beside dir, which takes its name only when sizes and digests have been checked and all is on the disk. After an
+// error, dir is as it was and nothing is left over.
 func Fetch(ctx context.Context, r Registry, v Version, dir string, progress Progress) (Fetched, error) {
 	dir, err := resolved(dir)
 	if err != nil {
 		return Fetched{}, err
 	}
-	if b, err := model.Open(dir); err == nil && b.Digest == v.Digest {
-		return Fetched{Bundle: b, Version: v}, nil
+	held, err := model.Open(dir)
+	if err == nil && held.Digest == v.Digest {
+		return Fetched{Bundle: held, Version: v}, nil
+	}
+	if err := mayReplace(dir); err != nil {
+		return Fetched{}, err
 	}
 	offered, err := ask(ctx, r, v)
 	if err != nil {
 		return Fetched{}, err
+	}
+	if held != nil && held.Digest == offered.digest {
+		return Fetched{Bundle: held, Version: v}, nil
 	}
 	return offered.fetch(ctx, dir, progress)
 }
@@ -72,6 +79,9 @@ func ask(ctx context.Context, r Registry, v Version) (offer, error) {
 }
 
 func (o offer) fault(file string, err error) error {
+	if errors.Is(err, ErrNotFound) { // the model is there
+		err = errors.New("the file is missing: register the bundle again")
+	}
 	return fmt.Errorf("fetch %s from %s: %w", file, o.registry.Place(), err)
 }
 
@@ -84,18 +94,16 @@ func (o offer) total() int64 {
 	return total
 }
 
+// fetch puts the bundle together, and in the place of whatever dir is.
 func (o offer) fetch(ctx context.Context, dir string, progress Progress) (f Fetched, err error) {
-	if b, err := model.Open(dir); err == nil && b.Digest == o.digest {
-		return Fetched{Bundle: b, Version: o.version}, nil
-	}
-	if err := mayReplace(dir); err != nil {
-		return f, err
-	}
-	staging, err := stage(dir)
+	staging, unlock, err := stage(dir)
 	if err != nil {
-		return f, err
+		return f, o.full(dir, err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(staging)) }()
+	defer func() {
+		err = errors.Join(err, os.RemoveAll(staging))
+		unlock()
+	}()
 	if err := o.download(ctx, staging, progress); err != nil {
 		return f, o.full(dir, err)
 	}
@@ -103,10 +111,16 @@ func (o offer) fetch(ctx context.Context, dir string, progress Progress) (f Fetc
 	if err != nil {
 		return f, o.fault("the bundle", errors.Unwrap(err)) // without the folder, which nobody knows
 	}
+	if err := syncAll(staging); err != nil {
+		return f, o.full(dir, err)
+	}
 	if err := put(staging, dir); err != nil {
 		if b, openErr := model.Open(dir); openErr != nil || b.Digest != o.digest { // else another process was faster
 			return f, err
 		}
+	}
+	if err := syncFile(filepath.Dir(dir)); err != nil { // before what was there is removed
+		return f, err
 	}
 	b.Dir = dir
 	return Fetched{Bundle: b, Version: o.version, Bytes: o.total()}, nil
@@ -120,17 +134,24 @@ func (o offer) full(dir string, err error) error {
 	return err
 }
 
-// stage makes a new folder beside dir.
-func stage(dir string) (string, error) {
+// stage makes a new folder beside dir, and locks it as far as the file system can: see removeAbandoned.
+func stage(dir string) (staging string, unlock func(), err error) {
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	staging, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+stagingMark)
+	staging, err = os.MkdirTemp(parent, "."+filepath.Base(dir)+stagingMark)
 	if err != nil {
-		return "", fmt.Errorf("a bundle is put together beside its folder: %w", err)
+		return "", nil, fmt.Errorf("a bundle is put together beside its folder: %w", err)
 	}
-	return staging, os.Chmod(staging, 0o755)
+	if unlock, err = lock(staging); err != nil {
+		unlock = func() {}
+	}
+	if err := os.Chmod(staging, 0o755); err != nil {
+		unlock()
+		return "", nil, errors.Join(err, os.Remove(staging))
+	}
+	return staging, unlock, nil
 }
 
 // resolved is where dir is, with links followed.
@@ -145,7 +166,8 @@ func resolved(dir string) (string, error) {
 	return dir, nil
 }
 
-// mayReplace wants that dir is absent, empty, or a bundle, be it a damaged one.
+// mayReplace wants that dir is absent, empty, or a bundle, be it a damaged one: nothing is in it that its manifest does not
+// list.
 func mayReplace(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
@@ -154,23 +176,27 @@ func mayReplace(dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(filepath.Join(dir, model.ManifestFile)); err != nil {
-		return fmt.Errorf("%s holds something that is no bundle: name a folder that is new, empty or a bundle's", dir)
+	refuse := func(what string) error {
+		return fmt.Errorf("%s holds something that is no bundle (%s): name a folder that is new, empty or a bundle's", dir, what)
 	}
-	return nil
-}
-
-// put gives the folder staging the name dir. What had the name is moved aside first, and removed in the end.
-func put(staging, dir string) error {
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		return os.Rename(staging, dir)
+	data, err := os.ReadFile(filepath.Join(dir, model.ManifestFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return refuse("it has no " + model.ManifestFile)
 	}
-	old := staging + ".old"
-	if err := os.Rename(dir, old); err != nil {
-		return fmt.Errorf("%w; is it a mount point? Then name a folder below it", err)
+	if err != nil {
+		return err
 	}
-	if err := os.Rename(staging, dir); err != nil {
-		return errors.Join(err, os.Rename(old, dir))
+	manifest, _, err := model.ParseManifest(data)
+	if err != nil {
+		return refuse("its " + model.ManifestFile + " is not a bundle's")
 	}
-	return os.RemoveAll(old)
+	return fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || name == model.ManifestFile {
+			return err
+		}
+		if _, listed := manifest.Files[name]; !listed {
+			return refuse("the manifest does not list " + name)
+		}
+		return nil
+	})
 }

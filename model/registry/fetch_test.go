@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -104,8 +105,8 @@ func TestFetchFails(t *testing.T) {
 			func(_ *testing.T, f *fake) { f.files["golden.jsonl"] = f.files["golden.jsonl"][:10] },
 			"it has 10 bytes, its manifest says", model.ErrCorrupt,
 		},
-		"a file that is missing": {func(_ *testing.T, f *fake) { delete(f.files, "config.json") }, "fetch config.json", ErrNotFound},
-		"no manifest":            {func(_ *testing.T, f *fake) { delete(f.files, "bundle.json") }, "fetch bundle.json", ErrNotFound},
+		"a file that is missing": {func(_ *testing.T, f *fake) { delete(f.files, "config.json") }, "fetch config.json from fake://support@champion: the file is missing", nil},
+		"no manifest":            {func(_ *testing.T, f *fake) { delete(f.files, "bundle.json") }, "fetch bundle.json from fake://support@champion: the file is missing", nil},
 		"a manifest without end": {func(_ *testing.T, f *fake) { f.files["bundle.json"] = bytes.Repeat([]byte(" "), 2<<20) }, "more than 1048576 bytes", nil},
 		"a way out of the folder": {
 			func(t *testing.T, f *fake) { rename(t, f, "NOTICE.txt", "../../NOTICE.txt") },
@@ -224,19 +225,36 @@ func TestFetchReplaces(t *testing.T) {
 			t.Errorf("behind the link: %v, %v", b, err)
 		}
 	})
-	t.Run("something else", func(t *testing.T) {
-		f, dir := newFake(t), t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "thesis.tex"), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := Fetch(t.Context(), f, f.version, dir, nil)
-		if err == nil || !strings.Contains(err.Error(), "holds something that is no bundle") {
-			t.Errorf("error %v", err)
-		}
-		if names := entries(t, dir); fmt.Sprint(names) != "[thesis.tex]" {
-			t.Errorf("left: %v", names)
-		}
-	})
+	for name, c := range map[string]struct {
+		file, content string
+		bundle        bool // is there as well
+		want          string
+	}{
+		"something else":            {"thesis.tex", "", false, "it has no bundle.json"},
+		"another kind of bundle":    {"bundle.json", `{"name": "app"}`, false, "its bundle.json is not a bundle's"},
+		"a bundle and something":    {"notes.txt", "", true, "the manifest does not list notes.txt"},
+		"something in a sub-folder": {"mine/notes.txt", "", true, "the manifest does not list mine/notes.txt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, dir := newFake(t), filepath.Join(t.TempDir(), "support")
+			if c.bundle {
+				fetch(t, f, dir)
+				f.next(t)
+			}
+			path := filepath.Join(dir, c.file)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(c.content), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			before := entries(t, dir)
+			_, err := Fetch(t.Context(), f, f.version, dir, nil)
+			if err == nil || !strings.Contains(err.Error(), "holds something that is no bundle ("+c.want+")") {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+			if _, err := os.Stat(path); err != nil || !slices.Equal(entries(t, dir), before) {
+				t.Errorf("left: %v, want %v", entries(t, dir), before)
+			}
+		})
+	}
 }
 
 func fetch(t *testing.T, f *fake, dir string) Fetched {
