@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -38,11 +39,7 @@ func SmallBundle(t testing.TB) string {
 		t.Fatal(err)
 	}
 	for name, file := range manifest["files"].(map[string]any) {
-		content, err := os.ReadFile(filepath.Join(from, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		content = content[:min(len(content), 2<<10)]
+		content := beginning(t, filepath.Join(from, name))
 		sum := sha256.Sum256(content)
 		file.(map[string]any)["bytes"], file.(map[string]any)["sha256"] = len(content), hex.EncodeToString(sum[:])
 		if err := os.WriteFile(filepath.Join(to, name), content, 0o600); err != nil {
@@ -56,6 +53,20 @@ func SmallBundle(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return to
+}
+
+func beginning(t testing.TB, path string) []byte {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, 2<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // FindLibrary is Library for those without a test at hand.

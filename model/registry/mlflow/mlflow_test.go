@@ -1,9 +1,12 @@
 package mlflow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,7 +45,7 @@ func fetch(t *testing.T, m *Model) (registry.Fetched, error) {
 // A bundle that was registered by plain REST comes back whole from a real server, by alias and by version; what there is
 // not is told apart from what is wrong.
 func TestServer(t *testing.T) {
-	dir := modeltest.Bundle(t)
+	dir := modeltest.SmallBundle(t)
 	bundle, err := model.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -101,11 +104,20 @@ func TestServer(t *testing.T) {
 	if _, err := m.Open(t.Context(), v, "no-such-file", 0); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("a file that there is not: %v", err)
 	}
-	body, err := m.Open(t.Context(), v, model.ManifestFile, 100) // the server knows ranges
+	manifest, err := os.ReadFile(filepath.Join(dir, model.ManifestFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	body.Close()
+	for _, offset := range []int{0, 100, len(manifest)} {
+		body, err := m.Open(t.Context(), v, model.ManifestFile, int64(offset))
+		if err != nil {
+			t.Fatalf("from %d: %v", offset, err)
+		}
+		got, err := io.ReadAll(body)
+		if err := errors.Join(err, body.Close()); err != nil || !bytes.Equal(got, manifest[offset:]) {
+			t.Errorf("from %d: %d bytes, %v; want %d", offset, len(got), err, len(manifest)-offset)
+		}
+	}
 }
 
 func TestParse(t *testing.T) {

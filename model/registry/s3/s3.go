@@ -121,6 +121,9 @@ func (f *Folder) Open(ctx context.Context, _ registry.Version, file string, offs
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
 	}
 	out, err := f.client.GetObject(ctx, in)
+	if status, _ := answered(err); status == http.StatusRequestedRangeNotSatisfiable && offset > 0 {
+		return http.NoBody, nil
+	}
 	if err != nil {
 		return nil, f.explain(err)
 	}
@@ -131,20 +134,26 @@ func (f *Folder) Open(ctx context.Context, _ registry.Version, file string, offs
 	return out.Body, nil
 }
 
-// explain makes one line of an error of the SDK, with the remedy.
-func (f *Folder) explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	status := 0
+// answered is what the store answered: the status, 0 where there was no answer, and its name of the error, empty where it
+// gave none.
+func answered(err error) (status int, code string) {
 	if response, ok := errors.AsType[*transport.ResponseError](err); ok {
 		status = response.HTTPStatusCode()
 	}
-	code := ""
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		code = api.ErrorCode()
 	}
+	return status, code
+}
+
+// explain makes one line of an error of the SDK, with the remedy.
+func (f *Folder) explain(err error) error {
+	status, code := answered(err)
 	switch {
+	case code == "ExpiredToken":
+		return fmt.Errorf("S3 answers %d: the AWS session has expired: log in again, or give this task a role", status)
+	case code == "SlowDown", status == http.StatusServiceUnavailable:
+		return fmt.Errorf("S3 answers %d %s: it is asked too much at this time: try again in some minutes", status, code)
 	case code == "NoSuchBucket":
 		return fmt.Errorf("%w: there is no bucket %s", registry.ErrNotFound, f.bucket)
 	case status == http.StatusNotFound:
@@ -156,6 +165,11 @@ func (f *Folder) explain(err error) error {
 		return errors.New("S3 answers that the bucket is in another region: name it with ?region=REGION")
 	case status == 0 && strings.Contains(err.Error(), "get credentials"):
 		return errors.New("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give this task a role")
+	case status != 0:
+		return fmt.Errorf("S3 answers %d %s: see AWS's list of S3's error codes", status, code)
+	}
+	if unsent, ok := errors.AsType[*transport.RequestSendError](err); ok {
+		return fmt.Errorf("S3 does not answer: %w: check the region, the endpoint, and the way there", unsent.Err)
 	}
 	return fmt.Errorf("S3: %w", err)
 }

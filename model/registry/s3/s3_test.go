@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -77,7 +78,7 @@ func upload(t *testing.T, f *Folder, dir string) {
 
 // A bundle comes back whole from a server that plays S3, be the connection cut in the middle of a file.
 func TestServer(t *testing.T) {
-	dir := modeltest.Bundle(t)
+	dir := modeltest.SmallBundle(t)
 	bundle, err := model.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +101,20 @@ func TestServer(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"", "bytes=1000-"}, proxy.ranges); diff != "" {
 			t.Errorf("ranges asked for (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("no more", func(t *testing.T) {
+		info, err := os.Stat(filepath.Join(dir, model.ManifestFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := open(t, "s3://models/support/7?region=us-east-1&endpoint="+moto)
+		body, err := f.Open(t.Context(), registry.Version{}, model.ManifestFile, info.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(body); len(got) > 0 || err != nil {
+			t.Errorf("%d bytes after the end, %v", len(got), err)
 		}
 	})
 	for name, c := range map[string]struct{ place, want string }{
@@ -152,24 +167,38 @@ func newCutting(t *testing.T, to, file string, after int) *cutting {
 // Each refusal is one line with the remedy, and tells no secret.
 func TestErrors(t *testing.T) {
 	withCredentials(t)
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	for name, c := range map[string]struct {
-		code int
+		code int // 0: the connection is cut
 		body string
 		want string
 	}{
 		"credentials":    {403, "", "these AWS credentials may not read it"},
 		"another region": {301, "", "the bucket is in another region"},
 		"gone":           {404, "", "lacks it"},
+		"expired":        {400, "<Error><Code>ExpiredToken</Code></Error>", "S3 answers 400: the AWS session has expired: log in again"},
+		"too much":       {503, "<Error><Code>SlowDown</Code></Error>", "S3 answers 503 SlowDown: it is asked too much"},
+		"unavailable":    {503, "", "S3 answers 503"},
+		"broken":         {500, "<Error><Code>InternalError</Code></Error>", "S3 answers 500 InternalError"},
+		"cut":            {0, "", "S3 does not answer: EOF: check the region, the endpoint"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if c.code == 0 {
+					panic(http.ErrAbortHandler)
+				}
 				w.WriteHeader(c.code)
 				_, _ = w.Write([]byte(c.body))
 			}))
 			defer server.Close()
 			_, err := open(t, "s3://models/support?region=us-east-1&endpoint="+server.URL).Resolve(t.Context())
-			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "canary") {
-				t.Errorf("error %v, want %q", err, c.want)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("error %v, want %q", err, c.want)
+			}
+			for _, not := range []string{"\n", "canary", "RequestID", "operation error"} {
+				if strings.Contains(err.Error(), not) {
+					t.Errorf("error %v has %q", err, not)
+				}
 			}
 		})
 	}

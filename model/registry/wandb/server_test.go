@@ -28,7 +28,7 @@ type server struct {
 	metadata     string
 	signed       int
 	hiccups      []http.HandlerFunc // answer the next requests to the API
-	cuts         map[string]int     // by file: after how many bytes its next transfer is cut
+	cuts, ends   map[string]int     // by file: after how many bytes its next transfer is cut, or ends as if that were all
 }
 
 const key = "0123456789abcdef0123456789abcdef01234567"
@@ -37,7 +37,7 @@ func newServer(t *testing.T, files map[string][]byte, digest string) *server {
 	t.Helper()
 	s := &server{
 		t: t, files: files, md5: map[string]string{}, state: "COMMITTED", metadata: fmt.Sprintf(`{"digest": %q, "accuracy": 0.98}`, digest),
-		cuts: map[string]int{},
+		cuts: map[string]int{}, ends: map[string]int{},
 	}
 	s.api = httptest.NewServer(http.HandlerFunc(s.graphQL))
 	s.storage = httptest.NewServer(http.HandlerFunc(s.file))
@@ -166,6 +166,11 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(s.files[name][:cut])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
+	}
+	if end, ok := s.ends[name]; ok {
+		delete(s.ends, name)
+		_, _ = w.Write(s.files[name][:end])
+		return
 	}
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(s.files[name])))
 }
