@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,23 +92,43 @@ type server struct {
 	health  string // the path that answers 200 once it serves
 }
 
+// ends kills the command and its workers, a process group, when standard input ends: with the test, be it killed.
+const ends = `exec 3<&0 </dev/null; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec "$@" 3<&-`
+
 // startTimeout is generous: MLflow imports for half a minute on a busy machine.
 const startTimeout = 3 * time.Minute
 
 func (s server) start(dir string) (url string, stop func(), err error) {
+	return s.startAtOneOf(dir, freePort)
+}
+
+// startAtOneOf tries another port when somebody else has taken the one that was free.
+func (s server) startAtOneOf(dir string, free func() (string, error)) (url string, stop func(), err error) {
 	commands, err := environment()
 	if err != nil {
 		return "", nil, err
 	}
-	port, err := freePort()
-	if err != nil {
-		return "", nil, err
+	for attempt := 1; ; attempt++ {
+		port, err := free()
+		if err != nil {
+			return "", nil, err
+		}
+		url, stop, err := s.startAt(port, commands, dir)
+		if !errors.Is(err, errEnded) || attempt == 3 {
+			return url, stop, err
+		}
 	}
+}
+
+func (s server) startAt(port, commands, dir string) (url string, stop func(), err error) {
 	var said bytes.Buffer
-	process := exec.Command(filepath.Join(commands, s.command), append(s.args, port)...)
+	process := exec.Command("sh", slices.Concat([]string{"-c", ends, "sh", filepath.Join(commands, s.command)}, s.args, []string{port})...)
 	process.Dir, process.Env = dir, append(os.Environ(), s.env...)
 	process.Stdout, process.Stderr = &said, &said
-	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its workers end with it
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if _, err := process.StdinPipe(); err != nil {
+		return "", nil, err
+	}
 	if err := process.Start(); err != nil {
 		return "", nil, err
 	}
@@ -128,13 +149,15 @@ func (s server) start(dir string) (url string, stop func(), err error) {
 	return url, stop, nil
 }
 
+var errEnded = errors.New("it ended at once")
+
 // await asks until the answer is 200.
 func await(url string, ended <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
@@ -142,17 +165,26 @@ func await(url string, ended <-chan struct{}) error {
 		}
 		if response, err := client.Do(request); err == nil {
 			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
+			if response.StatusCode == http.StatusOK && !isClosed(ended) {
 				return nil
 			}
 		}
 		select {
 		case <-again.C:
 		case <-ended:
-			return errors.New("it ended at once")
+			return errEnded
 		case <-ctx.Done():
 			return fmt.Errorf("it does not serve within %s", startTimeout)
 		}
+	}
+}
+
+func isClosed(ended <-chan struct{}) bool {
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
 	}
 }
 
