@@ -35,16 +35,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, version)
 		return 0
 	}
+	if *check {
+		return status(healthcheck(listenAddress()), stderr)
+	}
 	s, err := readSettings()
 	if err != nil {
 		fmt.Fprintf(stderr, "worker: settings:\n%v\nsee worker -h\n", err)
 		return 2
 	}
-	if *check {
-		err = healthcheck(s.Listen)
-	} else {
-		err = work(s)
-	}
+	return status(work(s), stderr)
+}
+
+func status(err error, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(stderr, "worker:", err)
 		return 1

@@ -17,8 +17,14 @@ import (
 	"flairstream/model/registry/open"
 )
 
-// fetchTimeout is how long the registry may take before the worker starts with the model that it served last.
-const fetchTimeout = 15 * time.Minute
+// How long a registry may take. The shorter ones hold where the cache has a model that can be served instead.
+const (
+	fetchTimeout = 15 * time.Minute
+	firstTimeout = 30 * time.Second // until the first piece of the model
+	pieceTimeout = time.Minute      // until another piece
+)
+
+var errSilent = errors.New("nothing of the model comes")
 
 // models opens the model that the settings name.
 type models struct {
@@ -57,9 +63,7 @@ func (m models) open(ctx context.Context) (c *classifier.Classifier, fallback bo
 // newest is what the registry gives now.
 func (m models) newest(ctx context.Context, from registry.Registry, cache registry.Cache) (*classifier.Classifier, error) {
 	begun := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, fmt.Errorf("not done in %s", fetchTimeout))
-	defer cancel()
-	fetched, err := cache.Fetch(ctx, from, nil)
+	fetched, err := fetch(ctx, from, cache)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +77,26 @@ func (m models) newest(ctx context.Context, from registry.Registry, cache regist
 		m.log.Warn("the cache of models can not be kept in order", "err", err)
 	}
 	return c, nil
+}
+
+// fetch brings the registry's model into the cache. It waits less for a registry that says nothing where the cache has a
+// model that was served before.
+func fetch(ctx context.Context, from registry.Registry, cache registry.Cache) (registry.Fetched, error) {
+	ctx, end := context.WithTimeoutCause(ctx, fetchTimeout, fmt.Errorf("not done in %s", fetchTimeout))
+	defer end()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var progress registry.Progress
+	if cache.HasServed(from.Place()) {
+		silence := time.AfterFunc(firstTimeout, func() { cancel(errSilent) })
+		defer silence.Stop()
+		progress = func(int64, int64) { silence.Reset(pieceTimeout) }
+	}
+	fetched, err := cache.Fetch(ctx, from, progress)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return fetched, err
 }
 
 // last is what the place gave when it was served last; failed is why there is nothing newer.

@@ -23,6 +23,9 @@ import (
 	"flairstream/internal/natsserver"
 	"flairstream/internal/pyserver"
 	"flairstream/model"
+	"flairstream/model/registry"
+	"flairstream/model/registry/file"
+	openmodel "flairstream/model/registry/open"
 	"flairstream/queue"
 	"flairstream/queue/open"
 )
@@ -33,7 +36,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the command as a service manager does. Scripts that begin with `[!model] skip` need ONNX Runtime, which
 // they find by FLAIRSTREAM_ONNXRUNTIME, and the demo's bundle, which is in $BUNDLE; those with `[!mlflow] skip` start MLflow's
-// server. $NATS is a server with JetStream, $PORT is free.
+// server. $NATS is a server with JetStream, $PORT is free, and where the worker listens.
 func TestScripts(t *testing.T) {
 	library, libraryErr := modeltest.FindLibrary()
 	bundle, bundleErr := modeltest.FindBundle()
@@ -48,7 +51,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NATS", broker)
 			env.Setenv("BUNDLE", bundle)
-			env.Setenv("PORT", freePort(t))
+			port := freePort(t)
+			env.Setenv("PORT", port)
+			env.Setenv("FLAIRSTREAM_LISTEN", "127.0.0.1:"+port)
 			env.Setenv("FLAIRSTREAM_ONNXRUNTIME", library)
 			env.Values[mlflowKey{}] = &mlflowServer{}
 			return nil
@@ -65,6 +70,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"queues": createQueues, "limits": createLimits, "publish": publish, "predictions": waitForPredictions,
 			"copybundle": copyBundle, "flipbit": flipBit, "metric": checkMetric, "mlflow": startMLflow, "register": register,
+			"page": waitForPage, "silent": listenInSilence, "servedlast": serveLast,
 		},
 	})
 }
@@ -215,6 +221,44 @@ func register(script *testscript.TestScript, _ bool, args []string) {
 		URL: script.Getenv("MLFLOW_TRACKING_URI"), Name: args[0], Alias: args[1], Bundle: dir, Digest: digest,
 	})
 	script.Check(err)
+}
+
+// listenInSilence makes a tracking server that takes connections and never says a word: `silent`.
+func listenInSilence(script *testscript.TestScript, _ bool, _ []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	script.Check(err)
+	script.Defer(func() { listener.Close() })
+	script.Setenv("MLFLOW_TRACKING_URI", "http://"+listener.Addr().String())
+}
+
+// serveLast puts the demo's bundle into the worker's cache as the one that its model's URL served last: `servedlast`.
+func serveLast(script *testscript.TestScript, _ bool, _ []string) {
+	from, err := openmodel.Model(context.Background(), script.Getenv("FLAIRSTREAM_MODEL"), script.Getenv)
+	script.Check(err)
+	cache := registry.Cache{Dir: script.Getenv("FLAIRSTREAM_MODEL_CACHE")}
+	fetched, err := cache.Fetch(context.Background(), file.New(script.Getenv("BUNDLE")), nil)
+	script.Check(err)
+	script.Check(cache.Served(from.Place(), fetched))
+}
+
+// waitForPage waits until the worker's page answers so: `page PATH STATUS TEXT`.
+func waitForPage(script *testscript.TestScript, _ bool, args []string) {
+	var last string
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		response, err := http.Get("http://127.0.0.1:" + script.Getenv("PORT") + args[0])
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		script.Check(err)
+		last = strconv.Itoa(response.StatusCode) + " " + string(body)
+		if strings.HasPrefix(last, args[1]+" ") && strings.Contains(last, args[2]) {
+			return
+		}
+	}
+	script.Fatalf("%s answers %q, want %s %q", args[0], last, args[1], args[2])
 }
 
 // checkMetric wants a metric of the worker's page to have a value: `metric NAME VALUE`.

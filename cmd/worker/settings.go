@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,12 @@ func readSettings() (settings, error) {
 	}
 	errs = append(errs, s.validate()...)
 	return s, errors.Join(append(errs, misspelt(os.Environ())...)...)
+}
+
+// listenAddress reads the one setting that a health check needs. To check the others takes time, with AWS's even a server's.
+func listenAddress() string {
+	field, _ := reflect.TypeFor[settings]().FieldByName("Listen")
+	return cmp.Or(os.Getenv(variable(field.Name)), field.Tag.Get("default"))
 }
 
 var kinds = map[string]string{

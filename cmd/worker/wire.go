@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"flairstream/internal/machine"
@@ -22,99 +24,114 @@ import (
 	"flairstream/worker"
 )
 
-// work runs the worker, and the page for operators beside it until the worker has ended.
+// work runs the worker, and the page for operators beside it from the start until the worker has ended: a worker that waits
+// for its model is alive.
 func work(s settings) error {
 	ops.LimitHeap(worker.HeapPercent, worker.HeapLimit)
 	ctx, stop := ops.NotifyContext()
 	defer stop()
-	p, err := wire(ctx, s)
+	p, err := listen(s)
 	if err != nil {
 		return err
 	}
-	defer p.close()
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.server.Run(serving) })
 	group.Go(func() error {
 		defer stopServing()
-		budgets := p.worker.Budgets()
-		p.log.Info("worker is running", "version", version, "model", p.model.Name, "model_version", p.model.Version,
-			"slots", budgets.Slots, "batch_texts", budgets.BatchTexts, "batch_tokens", budgets.BatchTokens,
-			"lookahead_tokens", budgets.LookAheadTokens)
-		return p.worker.Run(ctx)
+		return p.run(ctx, s)
 	})
 	err = group.Wait()
 	p.hung = errors.Is(err, worker.ErrModel)
+	p.close()
 	return err
 }
 
 // parts are what the settings name, opened and wired.
 type parts struct {
-	log    *slog.Logger
-	model  model.Info
-	worker *worker.Worker
-	server *ops.Server
+	log      *slog.Logger
+	registry *prometheus.Registry
+	server   *ops.Server
+	worker   atomic.Pointer[worker.Worker] // nil: it waits for its model
 
 	places     *open.Transports
 	classifier *classifier.Classifier
 	hung       bool // the model may still be at work: it can not be closed
 }
 
-// wire opens all that the worker needs. The model comes last: it takes longest to be proved.
-func wire(ctx context.Context, s settings) (*parts, error) {
-	p := &parts{}
-	if err := p.open(ctx, s); err != nil {
-		p.close()
+// listen makes the page for operators.
+func listen(s settings) (p *parts, err error) {
+	p = &parts{registry: ops.NewRegistry()}
+	if p.log, err = ops.NewLogger(s.LogLevel); err != nil {
 		return nil, err
+	}
+	if p.server, err = ops.Listen(s.Listen, p.registry, p.ready); err != nil {
+		return nil, fmt.Errorf("FLAIRSTREAM_LISTEN: %w", err)
 	}
 	return p, nil
 }
 
-func (p *parts) open(ctx context.Context, s settings) (err error) {
-	if p.log, err = ops.NewLogger(s.LogLevel); err != nil {
+// ready says why no predictions can be made now, or nil.
+func (p *parts) ready() error {
+	if w := p.worker.Load(); w != nil {
+		return w.Ready()
+	}
+	return errors.New("fetching the model, or proving it")
+}
+
+// run opens what the worker needs, and runs it until ctx ends; then its end is no failure, however far the worker has come.
+func (p *parts) run(ctx context.Context, s settings) error {
+	w, err := p.open(ctx, s)
+	if ctx.Err() != nil && err != nil {
+		p.log.Info("stopped before the worker ran", "err", err)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
+	p.worker.Store(w)
+	budgets, info := w.Budgets(), p.classifier.Info()
+	p.log.Info("worker is running", "version", version, "model", info.Name, "model_version", info.Version,
+		"slots", budgets.Slots, "batch_texts", budgets.BatchTexts, "batch_tokens", budgets.BatchTokens,
+		"lookahead_tokens", budgets.LookAheadTokens)
+	return w.Run(ctx)
+}
+
+// open opens all that the worker needs. The model comes last: it takes longest to be proved.
+func (p *parts) open(ctx context.Context, s settings) (*worker.Worker, error) {
 	if s.Slots == 0 {
 		s.Slots = machine.Describe().Slots()
 	}
 	options, err := s.options()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.places = open.New(p.log)
 	texts, err := p.places.Source(ctx, s.Texts)
 	if err != nil {
-		return fmt.Errorf("FLAIRSTREAM_TEXTS: %w", err)
+		return nil, fmt.Errorf("FLAIRSTREAM_TEXTS: %w", err)
 	}
 	predictions, err := p.places.Sink(ctx, s.Predictions, queue.Predictions)
 	if err != nil {
-		return fmt.Errorf("FLAIRSTREAM_PREDICTIONS: %w", err)
+		return nil, fmt.Errorf("FLAIRSTREAM_PREDICTIONS: %w", err)
 	}
 	deadLetters, err := p.places.Sink(ctx, s.Deadletters, queue.DeadLetters)
 	if err != nil {
-		return fmt.Errorf("FLAIRSTREAM_DEADLETTERS: %w", err)
+		return nil, fmt.Errorf("FLAIRSTREAM_DEADLETTERS: %w", err)
 	}
 	m := models{settings: s, log: p.log}
 	p.classifier, options.FallbackModel, err = m.open(ctx)
 	switch {
 	case errors.Is(err, onnx.ErrLibrary): // names FLAIRSTREAM_ONNXRUNTIME itself
-		return err
+		return nil, err
 	case err != nil:
-		return fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
+		return nil, fmt.Errorf("FLAIRSTREAM_MODEL: %w", err)
 	}
-	p.model = p.classifier.Info()
 	if options.Speed, err = p.measure(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	registry := ops.NewRegistry()
-	options.Registerer, options.Logger = registry, p.log
-	if p.worker, err = worker.New(texts, predictions, deadLetters, p.classifier, options); err != nil {
-		return err
-	}
-	if p.server, err = ops.Listen(s.Listen, registry, p.worker.Ready); err != nil {
-		return fmt.Errorf("FLAIRSTREAM_LISTEN: %w", err)
-	}
-	return nil
+	options.Registerer, options.Logger = p.registry, p.log
+	return worker.New(texts, predictions, deadLetters, p.classifier, options)
 }
 
 // measure times the model, for the budgets to be fitted to this machine.
