@@ -10,10 +10,12 @@ probabilities in each batch, and no server would prove it.
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -158,12 +160,23 @@ def traced(w: Weights, config: BertConfig) -> bytes:
 
 def stock(fp32: bytes) -> bytes:
     """What onnxruntime's quantize_dynamic makes of a graph with its defaults."""
-    logging.getLogger().setLevel(logging.ERROR)  # it advises a step that changes nothing here
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
         source.write_bytes(fp32)
         quantize_dynamic(source, target)
         return target.read_bytes()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back onnxruntime's advice, given by the root logger, to take a step that changes nothing here."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
 
 
 def write_sibling(folder: Path, source: Path, name: str, content: bytes, suffix: str) -> None:

@@ -1,9 +1,12 @@
 """A tiny model, trained once through the command, and all that the tests look at it with."""
 
 import json
+import multiprocessing
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +56,17 @@ def mlflow_server(tmp_path_factory) -> Iterator[str]:
     """The address of a real MLflow server, one for all tests; it is started by the first that asks."""
     with server.running(tmp_path_factory.mktemp("mlflow")) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def forks() -> ForkServerContext:
+    """Starts processes that need not import Flair: forks of one that has done so, with hashes other than the tests'."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["flairstream_training.job"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONHASHSEED", "7")
+        forkserver.ensure_running()
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from flairstream_training import cli
+
 
 def lay_out(base: Path, hyper_parameters: Mapping[str, str], channels: Mapping[str, Path], hosts=("algo-1",)) -> Path:
     """Makes the folders of a job as they are when its container starts; gives their base."""
@@ -30,13 +32,26 @@ def lay_out(base: Path, hyper_parameters: Mapping[str, str], channels: Mapping[s
     return base
 
 
+def settings(base: Path, job: str, **environment: str) -> dict[str, str]:
+    """The variables that are set in a job's container."""
+    return {"SAGEMAKER_BASE_DIR": str(base), "TRAINING_JOB_NAME": job, "HF_HUB_OFFLINE": "1", **environment}
+
+
 def start(base: Path, job: str, **environment: str) -> subprocess.Popen:
     """Starts the container's entry point as SageMaker does: with the word "train"."""
-    settings = {"SAGEMAKER_BASE_DIR": str(base), "TRAINING_JOB_NAME": job, "HF_HUB_OFFLINE": "1", **environment}
     return subprocess.Popen(
         [sys.executable, "-m", "flairstream_training.cli", "sagemaker", "train"],
-        env={**os.environ, **settings},
+        env={**os.environ, **settings(base, job, **environment)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def run(log: Path, environment: Mapping[str, str]) -> None:
+    """The same in this process, which writes to the log and ends with it."""
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    sys.exit(cli.main(["sagemaker", "train"]))

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,11 +42,12 @@ def receiver():
     authority.issue_cert("localhost").configure_cert(context)
     with HTTPServer(host="localhost", ssl_context=context) as server, authority.cert_pem.tempfile() as path:
         server.expect_request("/mail").respond_with_data("", 202)
+        server.expect_request("/closed").respond_with_data("", 400)
         yield SimpleNamespace(server=server, authority=path)
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory, base, receiver) -> SimpleNamespace:
+def job(tmp_path_factory, base, receiver, forks) -> SimpleNamespace:
     """One job, with a channel for each split, that is interrupted after an epoch and then started again."""
     folder = tmp_path_factory.mktemp("job")
     channels = {"model": base}
@@ -55,10 +57,13 @@ def job(tmp_path_factory, base, receiver) -> SimpleNamespace:
         write_rows(channels[split] / "part-0.jsonl", rows(people))
     channels["secrets"] = folder / "secrets"
     channels["secrets"].mkdir()
-    url = f"email+https://localhost:{receiver.server.port}/mail?to=a@example.org&sig=c4nary"
-    (channels["secrets"] / "FLAIRSTREAM_NOTIFY").write_text(url)
+    urls = [
+        f"email+https://localhost:{receiver.server.port}/{way}?to=a@example.org&sig=c4nary"
+        for way in ("mail", "closed")
+    ]
+    (channels["secrets"] / "FLAIRSTREAM_NOTIFY").write_text("\n".join(urls))
     home = opt_ml.lay_out(folder / "opt-ml", HYPER_PARAMETERS, channels)
-    first = interrupt(home, opt_ml.start(home, "tiny-job", REQUESTS_CA_BUNDLE=receiver.authority))
+    first = interrupt(home, forks, opt_ml.settings(home, "tiny-job", REQUESTS_CA_BUNDLE=receiver.authority))
     between = {path.name for path in (home / "model").iterdir()}, (home / "output" / "failure").exists()
     second = opt_ml.start(home, "tiny-job", REQUESTS_CA_BUNDLE=receiver.authority)
     return SimpleNamespace(
@@ -66,13 +71,17 @@ def job(tmp_path_factory, base, receiver) -> SimpleNamespace:
     )
 
 
-def interrupt(home: Path, process) -> SimpleNamespace:
-    """Ends the process as a spot interruption does, once it has a checkpoint."""
+def interrupt(home: Path, forks: ForkServerContext, environment: dict[str, str]) -> SimpleNamespace:
+    """Runs the job and ends it as a spot interruption does, once it has a checkpoint."""
+    log = home.parent / "first.log"
+    process = forks.Process(target=opt_ml.run, args=(log, environment))
+    process.start()
     checkpoint, deadline = home / "checkpoints" / "checkpoint" / "last.pt", time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not checkpoint.exists() and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.terminate()
-    return SimpleNamespace(log=process.communicate(timeout=120)[0], code=process.returncode)
+    process.join(120)
+    return SimpleNamespace(log=log.read_text(), code=process.exitcode)
 
 
 def test_an_interrupted_job_ends_at_its_checkpoint_and_is_no_failure(job):
@@ -105,11 +114,17 @@ def test_a_job_leaves_what_people_look_at(job):
 
 
 def test_a_job_tells_of_itself_and_its_secrets_stay_secret(job, receiver):
-    notices = [request.get_json()["notice"] for request, _ in receiver.server.log]
+    notices = [request.get_json()["notice"] for request, _ in receiver.server.log if request.path == "/mail"]
     assert [notice["kind"] for notice in notices][-2:] == ["training_started", "training_finished"]
     assert {notice["run"]["name"] for notice in notices} == {"tiny-job"}
     assert len({notice["key"] for notice in notices}) == 1
     assert "c4nary" not in job.first.log + job.log
+
+
+def test_a_notice_that_is_not_taken_is_in_the_log(job):
+    """Flair and others set up logging when they are imported, after the notifier is: its words must come through."""
+    for kind in ("training_started", "training_finished"):
+        assert f"notice {kind} was not taken by " in job.log
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import dataclasses
 import resource
 import shutil
 import signal
-import subprocess
-import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,34 +39,33 @@ def test_same_seed_same_model(whole, dataset, base, tmp_path):
     assert not torch.equal(whole[1], numbers(train.train(dataset, str(base), other, tmp_path / "other")))
 
 
-# Trains as the tests do, and once the first checkpoint is there stands still in the middle of the next epoch.
-_STAND_STILL = """
-import signal, sys
-from pathlib import Path
-from flair.trainers.plugins import TrainerPlugin
-from flairstream_training import data, train
-from flairstream_training.hyper_parameters import HyperParameters
-
 class StandStill(TrainerPlugin):
+    """Says so in the middle of the second epoch, and waits there."""
+
+    def __init__(self, said: Connection) -> None:
+        super().__init__()
+        self._said = said
+
     @TrainerPlugin.hook
     def after_training_batch(self, epoch, batch_no, **_):
         if (epoch, batch_no) == (2, 3):
-            print("standing", flush=True)
+            self._said.send("standing")
             signal.pause()
 
-folder, base, work, params = sys.argv[1:]
-dataset = data.load(data.split_paths(Path(folder), {}), "", "", "")
-train.train(dataset, base, HyperParameters(**eval(params)), Path(work), [StandStill()])
-"""
+
+def train_and_stand_still(said: Connection, dataset: Dataset, base: str, work: Path) -> None:
+    train.train(dataset, base, PARAMS, work, [StandStill(said)])
 
 
-def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(whole, dataset, data_folder, base, tmp_path, capfd):
-    params = dataclasses.asdict(PARAMS)
-    command = [sys.executable, "-c", _STAND_STILL, str(data_folder), str(base), str(tmp_path / "work"), repr(params)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "standing\n"
+def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(whole, dataset, base, tmp_path, capfd, forks):
+    standing, said = forks.Pipe(duplex=False)
+    process = forks.Process(target=train_and_stand_still, args=(said, dataset, str(base), tmp_path / "work"))
+    process.start()
+    said.close()
+    assert standing.recv() == "standing"
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
     again = numbers(train.train(dataset, str(base), PARAMS, tmp_path / "work"))
     assert "going on after epoch 1 of 3" in capfd.readouterr().err
