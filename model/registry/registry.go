@@ -20,14 +20,15 @@ type Version struct {
 	Source  string   // where the registry's files are: for the registry itself
 }
 
-// ErrNotFound marks what a registry was asked for and surely does not have: the model, the alias, the version.
+// ErrNotFound marks what a registry was asked for and surely does not have: the model, the alias, the version. Where an answer
+// leaves doubt, it is not ErrNotFound.
 var ErrNotFound = errors.New("the registry has no such model")
 
 // Registry is one model in a registry. Its methods try again what fails for a moment.
 type Registry interface {
 	// Place names registry and model, for messages and for telling places apart. It has no secrets.
 	Place() string
-	// Resolve asks which version is meant now. ErrNotFound: none.
+	// Resolve asks which version is meant now. ErrNotFound: surely none.
 	Resolve(ctx context.Context) (Version, error)
 	// Open opens a file of a version that Resolve gave, by its path in the bundle, from the byte at offset on; where the
 	// file has no more, it is empty. The caller closes it. Reads fail once ctx ends.

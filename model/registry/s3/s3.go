@@ -103,7 +103,8 @@ func (f *Folder) Place() string {
 	return place
 }
 
-// Resolve looks whether there is a bundle. A folder has no versions.
+// Resolve looks whether there is a bundle. A folder has no versions. What is absent may be on its way, when an upload replaces
+// it: its errors are never ErrNotFound.
 func (f *Folder) Resolve(ctx context.Context) (registry.Version, error) {
 	manifest, err := f.Open(ctx, registry.Version{}, model.ManifestFile, 0) // HEAD would not say what is missing
 	if err != nil {
@@ -155,9 +156,9 @@ func (f *Folder) explain(err error) error {
 	case code == "SlowDown", status == http.StatusServiceUnavailable:
 		return fmt.Errorf("S3 answers %d %s: it is asked too much at this time: try again in some minutes", status, code)
 	case code == "NoSuchBucket":
-		return fmt.Errorf("%w: there is no bucket %s", registry.ErrNotFound, f.bucket)
+		return fmt.Errorf("S3 answers %d: there is no bucket %s: check its name", status, f.bucket)
 	case status == http.StatusNotFound:
-		return fmt.Errorf("%w: %s lacks it", registry.ErrNotFound, f.Place())
+		return fmt.Errorf("S3 answers %d: %s lacks it: check the prefix, or upload the bundle again", status, f.Place())
 	case status == http.StatusForbidden, status == http.StatusUnauthorized:
 		return fmt.Errorf("S3 answers %d: these AWS credentials may not read it (s3:GetObject; without s3:ListBucket, "+
 			"what is absent is forbidden too): check them, and the bucket's name", status)

@@ -123,7 +123,7 @@ func TestServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := fetch(t, open(t, c.place+"?region=us-east-1&endpoint="+moto))
-			if !errors.Is(err, registry.ErrNotFound) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			if err == nil || errors.Is(err, registry.ErrNotFound) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})

@@ -3,7 +3,6 @@ package wandb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -71,16 +70,17 @@ func (m *Model) collection(entity string) wandb.Collection {
 	return wandb.Collection{Entity: entity, Project: projectPrefix + m.registry, Name: m.name}
 }
 
-// Resolve asks which version has the alias.
+// Resolve asks which version has the alias. Its errors are never ErrNotFound: W&B answers that it has none such also for what
+// it does not show with this key.
 func (m *Model) Resolve(ctx context.Context) (registry.Version, error) {
 	o, err := m.client.Organization(ctx, m.organization)
 	if err != nil {
-		return registry.Version{}, wrap(err)
+		return registry.Version{}, err
 	}
 	in := m.collection(o.Entity)
 	found, err := m.client.Membership(ctx, in, m.alias)
 	if err != nil {
-		return registry.Version{}, wrap(err)
+		return registry.Version{}, err
 	}
 	digest, _ := found.Metadata["digest"].(string)
 	version := "v" + strconv.Itoa(found.Index)
@@ -101,17 +101,10 @@ func (m *Model) page(o wandb.Organization, in wandb.Collection, version string) 
 func (m *Model) Open(ctx context.Context, v registry.Version, file string, offset int64) (io.ReadCloser, error) {
 	opened, err := m.client.OpenFile(ctx, m.collection(v.Source), v.Version, file, offset)
 	if err != nil {
-		return nil, wrap(err)
+		return nil, err
 	}
 	if offset > 0 || opened.MD5 == "" {
 		return opened.Body, nil
 	}
 	return newChecked(opened.Body, file, opened.MD5)
-}
-
-func wrap(err error) error {
-	if errors.Is(err, wandb.ErrNotFound) {
-		return fmt.Errorf("%w: %w", registry.ErrNotFound, err)
-	}
-	return err
 }

@@ -103,11 +103,11 @@ func TestFetchFails(t *testing.T) {
 		want  string
 		is    error
 	}{
-		"no organization":     {"wandb://nobody/model/support:champion", nil, `the organization "nobody"`, registry.ErrNotFound},
-		"no registry":         {"wandb://acme-org/other/support:champion", nil, "acme-org/wandb-registry-other", registry.ErrNotFound},
-		"no model":            {"wandb://acme-org/model/other:champion", nil, "other:champion", registry.ErrNotFound},
-		"no alias":            {"wandb://acme-org/model/support:other", nil, "support:other", registry.ErrNotFound},
-		"deleted":             {champion, func(s *server) { s.state = "DELETED" }, "not uploaded whole, or was deleted", registry.ErrNotFound},
+		"no organization":     {"wandb://nobody/model/support:champion", nil, `the organization "nobody"`, wandb.ErrNotFound},
+		"no registry":         {"wandb://acme-org/other/support:champion", nil, "acme-org/wandb-registry-other", wandb.ErrNotFound},
+		"no model":            {"wandb://acme-org/model/other:champion", nil, "other:champion", wandb.ErrNotFound},
+		"no alias":            {"wandb://acme-org/model/support:other", nil, "support:other", wandb.ErrNotFound},
+		"deleted":             {champion, func(s *server) { s.state = "DELETED" }, "not uploaded whole, or was deleted", wandb.ErrNotFound},
 		"another MD5":         {champion, func(s *server) { flip(s, "golden.jsonl") }, "golden.jsonl came with another MD5", model.ErrCorrupt},
 		"a manifest's MD5":    {champion, func(s *server) { flip(s, "bundle.json") }, "bundle.json came with another MD5", model.ErrCorrupt},
 		"an MD5 that is none": {champion, func(s *server) { s.md5["golden.jsonl"] = "?" }, "is none", nil},
@@ -126,6 +126,9 @@ func TestFetchFails(t *testing.T) {
 			_, err := fetch(t, s.model(c.place))
 			if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
 				t.Fatalf("error %v, want %q", err, c.want)
+			}
+			if errors.Is(err, registry.ErrNotFound) { // W&B may only not show it: a worker goes on with what it served last
+				t.Errorf("error %v is taken for sure", err)
 			}
 			if strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), key) {
 				t.Errorf("error %v tells a secret", err)
