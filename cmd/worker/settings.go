@@ -177,8 +177,9 @@ It works until SIGTERM or SIGINT, and then finishes what it has begun and gives 
 or more later, ends it at once. Set up the queues first: flairstream queues create. Look at the bundle: flairstream bundle verify.
 
 The model can be in a registry: the URLs, and the variables for servers and credentials, are those of
-flairstream bundle fetch --help. An alias is resolved at the start. When the registry can not give the model then, the
-worker starts with the one that it served last, says so in its log, and sets flairstream_worker_model_fallback to 1.
+flairstream bundle fetch --help. An alias is resolved at the start. When the registry can not give the model then, or says
+nothing for half a minute, the worker starts with the one that it served last, says so in its log, and sets
+flairstream_worker_model_fallback to 1.
 
   -healthcheck  ask the worker that listens on this machine whether it is alive, for container engines
   -version      print the version
