@@ -139,8 +139,8 @@ def compare(
 ) -> Comparison:
     """Compares what the two chose for the same rows.
 
-    labels are those that both know; rows with any other are left out. A row's choice is a tuple of labels: empty for
-    none, several for a multi-label model.
+    labels are those that the champion knows; rows with any other are left out. A row's choice is a tuple of labels:
+    empty for none, several for a multi-label model.
     """
     known = set(labels)
     kept = [

@@ -9,6 +9,7 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from . import bundle, preprocessing, session
+from .errors import InputError
 
 BATCH = 8  # of like length: what the design measured as best, and what workers use
 
@@ -46,10 +47,14 @@ class Served:
 
 
 def open(folder: Path) -> Served:  # noqa: A001
-    """Opens a bundle, after its digests were checked; InputError where it is not whole."""
+    """Opens a bundle, after its digests were checked; InputError where it is not whole or cannot be run."""
     manifest = bundle.verify(folder)
-    content = (folder / "tokenizer.json").read_text(encoding="utf-8")
-    return Served(manifest, Tokenizer.from_str(content), session.open_session(str(folder / manifest["graph"])))
+    try:
+        content = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        return Served(manifest, Tokenizer.from_str(content), session.open_session(str(folder / manifest["graph"])))
+    except Exception as err:  # what the tokenizer and ONNX Runtime raise has no common kind
+        why = " ".join(str(err).split())[:200]
+        raise InputError(f"the bundle {folder} cannot be opened ({why}): export it again") from None
 
 
 def choose(labels: Sequence[str], scores: np.ndarray, threshold: float | None) -> list[tuple[str, ...]]:

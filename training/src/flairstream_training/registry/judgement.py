@@ -32,13 +32,17 @@ class Judgement:
 
 
 def judge(registry: Registry, bundle: Path, rows: Sequence[Row], override: str = "") -> Judgement:
-    """Runs both bundles over the rows and compares what they choose."""
+    """Runs both bundles over the rows and compares what they choose.
+
+    InputError where the bundle itself cannot be opened, whatever the override: no worker could serve it.
+    """
+    candidate = serving.open(bundle)
     champion = registry.find(CHAMPION)
     if champion is None:
         return Judgement("first")
     print(f"comparing with {champion} on {len(rows):,} rows", file=sys.stderr)
     try:
-        comparison = _compare(registry, champion, bundle, rows)
+        comparison = _compare(registry, champion, candidate, rows)
     except InputError as err:
         if not override:
             raise InputError(f"cannot compare with {champion}: {err}; --override REASON registers without it") from None
@@ -48,14 +52,14 @@ def judge(registry: Registry, bundle: Path, rows: Sequence[Row], override: str =
     return Judgement("overridden" if override else "refused", champion, comparison, comparison.fault())
 
 
-def _compare(registry: Registry, champion: Version, bundle: Path, rows: Sequence[Row]) -> gate.Comparison:
+def _compare(registry: Registry, champion: Version, candidate: serving.Served, rows: Sequence[Row]) -> gate.Comparison:
+    """Over all that the champion knows: a class that the candidate has lost counts as missed."""
+    texts = [row.text for row in rows]
     with tempfile.TemporaryDirectory(prefix="flairstream-champion-") as scratch:
-        old, new = serving.open(fetch(registry, champion, Path(scratch))), serving.open(bundle)
-        if old.multi_label != new.multi_label:
+        served = serving.open(fetch(registry, champion, Path(scratch)))
+        if served.multi_label != candidate.multi_label:
             raise InputError("one gives a single label and the other several")
-        labels = sorted(set(old.labels) & set(new.labels))
-        texts = [row.text for row in rows]
-        old_choices, new_choices = (model.choose(model.scores(texts)) for model in (old, new))
-    comparison = gate.compare(rows, labels, old_choices, new_choices)
+        old, new = (model.choose(model.scores(texts)) for model in (served, candidate))
+    comparison = gate.compare(rows, served.labels, old, new)
     print(comparison.text(), file=sys.stderr)
     return comparison
