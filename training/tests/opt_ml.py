@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -48,8 +49,18 @@ def start(base: Path, job: str, **environment: str) -> subprocess.Popen:
     )
 
 
-def run(log: Path, environment: Mapping[str, str]) -> None:
-    """The same in this process, which writes to the log and ends with it."""
+def run_interrupted(log: Path, environment: Mapping[str, str]) -> None:
+    """The same in this process, which writes to the log and gets SIGTERM as soon as it has a checkpoint."""
+    from flairstream_training.checkpoint import Checkpoint
+
+    save = Checkpoint.save
+
+    def save_and_stop(self: Checkpoint, name: str, state: dict) -> None:
+        save(self, name, state)
+        if name == "last.pt":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Checkpoint.save = save_and_stop
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -93,7 +93,9 @@ def test_a_job_leaves_a_bundle_and_tells_so(make_job):
     assert dict(finished.facts)["Accuracy"].startswith(
         f"{result.manifest['provenance']['metrics']['served']['accuracy']:.2%}"
     )
-    assert dict(finished.facts)["Against the champion"] == "there is none to compare with"
+    assert "Against the champion" not in dict(finished.facts)  # nothing was compared
+    assert bundle.made_by(whole.work, result.bundle, whole.request.identity)
+    assert not bundle.made_by(whole.work, result.bundle, bundle.Identity("tiny", "1.0.1"))
 
 
 def test_a_job_is_tracked_from_parameters_to_card(make_job):
@@ -178,6 +180,99 @@ def test_whatever_ends_it_early_is_told_and_raised(make_job, monkeypatch, error,
     assert not whole.request.out.exists()
 
 
+def test_a_tracker_that_keeps_a_stopped_training_does_not_keep_the_notice(make_job, monkeypatch):
+    from flairstream_training import job
+
+    class Away(Remembered):
+        def finish(self, failure: str = "") -> None:
+            raise SystemExit(failure)  # killed while it waits
+
+    def stop(*_, **__):
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(job.train, "train", stop)
+    whole = make_job(tracker=Away())
+    with pytest.raises(SystemExit):
+        job.run(whole)
+    assert whole.notifier.notices[-1].subject == "tiny 1.0.0: training stopped"
+
+
+def test_a_work_folder_that_cannot_be_made_is_told(make_job, tmp_path):
+    from flairstream_training import job
+
+    (tmp_path / "file").write_text("")
+    whole = make_job(work=tmp_path / "file" / "work")
+    with pytest.raises(NotADirectoryError):
+        job.run(whole)
+    assert whole.notifier.notices[-1].text.endswith("file/work: Not a directory")
+    assert whole.tracker.ends == [whole.notifier.notices[-1].text]
+
+
+def test_a_start_that_was_not_written_whole_is_written_anew(make_job):
+    from flairstream_training import job
+
+    whole = make_job()
+    (whole.work / "started").write_text("")
+    told = job.begin(whole)
+    assert told.started_at == (whole.work / "started").read_text() != ""
+    assert job.begin(dataclasses.replace(whole, started_at="earlier")) == told
+
+
+@pytest.mark.parametrize("fault", [InputError("mlflow://models/tiny: no answer"), ConnectionError("no answer")])
+def test_a_bundle_that_cannot_be_registered_is_kept_and_the_way_on_is_told(make_job, monkeypatch, fault):
+    from flairstream_training import job
+
+    def fail(*_, **given):
+        assert given["started_at"] == whole.notifier.notices[0].started_at
+        raise fault
+
+    monkeypatch.setattr(job.registry, "submit", fail)
+    whole = make_job(register="mlflow://models/tiny")
+    with pytest.raises(InputError, match="no answer; the bundle is at") as failed:
+        job.run(whole)
+    out = whole.request.out
+    assert f"register --bundle {out} --data SOURCE --to mlflow://models/tiny" in str(failed.value)
+    assert whole.notifier.notices[-1].text == str(failed.value)
+    assert bundle.verify(out)
+
+
+def test_a_model_whose_figures_are_no_numbers_is_not_registered(make_job, monkeypatch):
+    from flairstream_training import job
+
+    metrics = {"served": {"accuracy": float("nan")}}
+    monkeypatch.setattr(job, "export", lambda *_: {"digest": "0" * 64, "provenance": {"metrics": metrics}})
+    monkeypatch.setattr(job.registry, "submit", lambda *_, **__: pytest.fail("registered"))
+    with pytest.raises(InputError, match="not numbers"):
+        job.run(make_job(register="mlflow://models/tiny"))
+
+
+@pytest.mark.parametrize("metrics", [{}, {"served": {"accuracy": float("nan")}}, {"a": [{"b": float("inf")}, 0.5]}])
+def test_figures_must_be_numbers(metrics):
+    from flairstream_training import job
+
+    with pytest.raises(InputError, match="not numbers"):
+        job.refuse_no_numbers({"provenance": {"metrics": metrics}})
+    job.refuse_no_numbers({"provenance": {"metrics": {"served": {"accuracy": 0.5, "rows": 3}, "note": None}}})
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--data", "nowhere"), "nowhere"),
+        (("--track", "mlflow:///nowhere"), "--track"),
+        (("--register", "mlflow://nowhere"), "nowhere"),
+    ],
+)
+def test_what_fails_before_the_training_is_told(data_folder, base, tmp_path, monkeypatch, more, said):
+    told = Told()
+    monkeypatch.setattr(notify, "open", lambda _: told)
+    assert cli.main([*train_arguments(data_folder, base, tmp_path / "bundle"), *more]) == 2
+    (failed,) = told.notices
+    assert (failed.kind, failed.subject) == ("training_failed", "tiny 1.0.0: training failed")
+    assert said in failed.text
+    assert failed.started_at
+
+
 def test_a_disk_that_fills_up_at_the_export_leaves_no_half_of_a_bundle(make_job):
     from flairstream_training import job
 
@@ -236,3 +331,21 @@ def test_sigterm_ends_the_command_and_the_same_command_goes_on(data_folder, base
     assert cli.main(arguments) == 0
     assert bundle.verify(tmp_path / "bundle")
     assert (tmp_path / "bundle.work" / "final-model.pt").is_file()
+    before = bundle.digest(tmp_path / "bundle")
+    assert cli.main(arguments) == 0  # as after a registry that was away
+    assert bundle.digest(tmp_path / "bundle") == before
+    assert cli.main([*arguments, "--model-version", "1.0.1"]) == 2
+    assert "holds a bundle: give --overwrite" in capsys.readouterr().err
+
+
+def test_more_labels_than_are_listed_are_tracked_without_a_table(make_job):
+    from flairstream_training import job
+
+    whole = make_job()
+    result = job.run(whole)
+    metrics = {**result.manifest["provenance"]["metrics"], "per_class": {}}
+    many = {**result.manifest, "provenance": {**result.manifest["provenance"], "metrics": metrics}}
+    again = dataclasses.replace(whole, tracker=Remembered())
+    job._track(again, many)
+    assert "table per_class" not in again.tracker.got
+    assert again.tracker.got["tags"]["digest"] == result.manifest["digest"]

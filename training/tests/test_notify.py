@@ -297,6 +297,8 @@ def test_the_key_is_the_runs():
     assert failed.key == NOTICE.key
     assert failed.dedupe_key != NOTICE.dedupe_key
     assert dataclasses.replace(NOTICE, run="job-18").key != NOTICE.key
+    nameless = dataclasses.replace(NOTICE, run="")
+    assert dataclasses.replace(nameless, started_at="later").key != nameless.key
 
 
 def test_html_is_escaped():

@@ -3,11 +3,11 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
 import sys
-import time
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,15 +72,12 @@ def job(tmp_path_factory, base, receiver, forks) -> SimpleNamespace:
 
 
 def interrupt(home: Path, forks: ForkServerContext, environment: dict[str, str]) -> SimpleNamespace:
-    """Runs the job and ends it as a spot interruption does, once it has a checkpoint."""
+    """Runs the job, which is ended as by a spot interruption once it has a checkpoint."""
     log = home.parent / "first.log"
-    process = forks.Process(target=opt_ml.run, args=(log, environment))
+    process = forks.Process(target=opt_ml.run_interrupted, args=(log, environment))
     process.start()
-    checkpoint, deadline = home / "checkpoints" / "checkpoint" / "last.pt", time.monotonic() + 120
-    while not checkpoint.exists() and process.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.terminate()
     process.join(120)
+    process.kill()
     return SimpleNamespace(log=log.read_text(), code=process.exitcode)
 
 
@@ -115,7 +112,8 @@ def test_a_job_leaves_what_people_look_at(job):
 
 def test_a_job_tells_of_itself_and_its_secrets_stay_secret(job, receiver):
     notices = [request.get_json()["notice"] for request, _ in receiver.server.log if request.path == "/mail"]
-    assert [notice["kind"] for notice in notices][-2:] == ["training_started", "training_finished"]
+    said = [notice["subject"].removeprefix("tiny 2.0.0: training ") for notice in notices]
+    assert said == ["started", "stopped", "started", "finished"]
     assert {notice["run"]["name"] for notice in notices} == {"tiny-job"}
     assert len({notice["key"] for notice in notices}) == 1
     assert "c4nary" not in job.first.log + job.log
@@ -209,7 +207,7 @@ def test_a_fault_of_the_program_is_a_failure_without_its_text(home, monkeypatch)
     monkeypatch.setattr(options, "of_container", fail)
     with pytest.raises(RuntimeError):
         entry.run()
-    assert (here / "output" / "failure").read_text() == "RuntimeError: the job's log says more"
+    assert (here / "output" / "failure").read_text() == "RuntimeError: the log says more"
     assert list((here / "model").iterdir()) == []
 
 
@@ -220,7 +218,7 @@ def test_what_the_disk_says_is_a_reason(home, monkeypatch):
     here = home(MINIMUM)
     monkeypatch.setattr(options, "of_container", fail)
     assert cli.main(["sagemaker"]) == 1
-    assert (here / "output" / "failure").read_text() == "model/model.onnx: No space left on device"
+    assert (here / "output" / "failure").read_text().startswith("no room on the disk (No space left on device)")
 
 
 def test_a_job_that_does_not_end_by_itself_is_ended_before_sagemaker_kills_it():
@@ -252,11 +250,33 @@ def test_a_reason_is_as_long_as_sagemaker_shows(tmp_path):
     assert len(text) == 1024
 
 
-@pytest.mark.parametrize("metrics", [{}, {"served": {"accuracy": float("nan")}}, {"a": [{"b": float("inf")}, 0.5]}])
-def test_a_model_without_figures_is_not_handed_over(metrics):
-    with pytest.raises(InputError, match="not numbers"):
-        entry.refuse_no_numbers({"provenance": {"metrics": metrics}})
-    entry.refuse_no_numbers({"provenance": {"metrics": {"served": {"accuracy": 0.5, "rows": 3}, "note": None}}})
+def test_a_bundle_that_is_not_registered_is_kept_beside_what_people_look_at(
+    home, trained, data_folder, base, monkeypatch
+):
+    from flairstream_training import job
+
+    def fail(*_, **__) -> None:
+        raise InputError("mlflow://models/tiny: no answer")
+
+    monkeypatch.setattr(job.registry, "check", lambda _: None)
+    monkeypatch.setattr(job.registry, "submit", fail)
+    done = {"base": str(base), "epochs": "8", "learning_rate": "3e-3", "batch_size": "8", "graphs": "fp32"}
+    here = home({"name": "tiny", **done, "register": "mlflow://models/tiny"}, {"data": data_folder})
+    shutil.copytree(trained.work, here / "checkpoints", dirs_exist_ok=True)
+    assert "no answer; the bundle is at" in refused(here)
+    left = here / "output" / "data"
+    assert bundle.verify(left / "bundle")
+    assert {"report.txt", "confusion.png"} <= {path.name for path in left.iterdir()}
+
+
+def test_a_token_of_the_hub_may_stand_in_the_secrets(home, tmp_path, monkeypatch):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "HF_TOKEN").write_text("hf_c4nary\n")
+    monkeypatch.setenv("HF_TOKEN", "")
+    monkeypatch.setenv("HF_TOKEN_FILE", "")
+    monkeypatch.delenv("HF_TOKEN_FILE")
+    refused(home(MINIMUM, {"secrets": tmp_path / "secrets"}))
+    assert os.environ["HF_TOKEN"] == "hf_c4nary"
 
 
 def test_hyperparameters_are_options_and_back():

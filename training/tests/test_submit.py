@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import io
 import signal
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -242,6 +243,30 @@ def test_a_damaged_model_is_refused_whole(platform, trained, data_folder, base, 
     assert {path.name for path in tmp_path.iterdir()} == {"broken"}
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "reason"),
+    [("thesis.txt", ["--overwrite"], "holds no bundle"), ("bundle.json", [], "give --overwrite")],
+)
+def test_what_came_to_stand_there_since_is_not_written_over(
+    platform, trained, data_folder, base, tmp_path, monkeypatch, capsys, name, more, reason
+):
+    out = tmp_path / "bundle"
+
+    def run() -> None:
+        out.mkdir()
+        (out / name).write_text("years of work")
+        platform.upload(trained.bundle)
+        platform.state("Completed", "Completed")
+
+    at_each_poll(monkeypatch, run)
+    assert cli.main(submit_arguments(data_folder, base, out, *more)) == 2
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert f"--out {out}{''.join(f' {option}' for option in more)}" in printed
+    assert (out / name).read_text() == "years of work"
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def archive(path: Path, *members: tarfile.TarInfo) -> Path:
     with tarfile.open(path, "w:gz") as tar:
         for member in members:
@@ -278,8 +303,9 @@ def test_an_archive_writes_nothing_but_flat_files(tmp_path, evil):
     assert {path.name for path in folder.iterdir()} <= {"bundle.json"}
 
 
-def test_an_archive_that_is_none_is_refused(tmp_path):
-    (tmp_path / "model.tar.gz").write_bytes(b"no archive")
+@pytest.mark.parametrize("content", [b"no archive", b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + b"\xff" * 20])
+def test_an_archive_that_is_none_is_refused(tmp_path, content):
+    (tmp_path / "model.tar.gz").write_bytes(content)
     with pytest.raises(InputError, match="cannot unpack"):
         follow.unpack(tmp_path / "model.tar.gz", tmp_path)
 
@@ -330,6 +356,21 @@ def test_aws_without_credentials_or_region_is_one_line(server, data_folder, base
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     assert cli.main(submit_arguments(data_folder, base, tmp_path / "bundle")) == 2
     assert "no AWS credentials" in capsys.readouterr().err
+
+
+def test_what_is_missing_to_stop_a_job_is_one_line(monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "boto3"] + ["boto3"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert cli.main(["submit", "--attach", "job", "--stop"]) == 2
+    assert "submit needs boto3: pip install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hours", ["nan", "inf", "0", "673", "long"])
+def test_hours_are_hours(data_folder, base, tmp_path, capsys, hours):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(submit_arguments(data_folder, base, tmp_path / "bundle", "--hours", hours))
+    assert ended.value.code == 2
+    assert "argument --hours" in capsys.readouterr().err
 
 
 def test_aws_away_is_one_line(data_folder, base, tmp_path, monkeypatch, capsys):

@@ -10,12 +10,31 @@ class InputError(Exception):
     code = 2  # the command's exit code
 
 
+class OutageError(InputError):
+    """The disk or the network failed; the message names the remedy."""
+
+    code = 1
+
+
 class Stopped(BaseException):
     """The program was told to stop by a signal. No Exception, so that no library takes it for a failure of its own."""
 
     def __init__(self, signal: int) -> None:
         super().__init__(f"stopped by {signals.Signals(signal).name}")
         self.code = 128 + signal  # as shells report it
+
+
+def reason(err: BaseException) -> str:
+    """One line, and never a row's text, which a library's own message may hold."""
+    match err:
+        case InputError() | Stopped():
+            return str(err)
+        case KeyboardInterrupt():
+            return "stopped from the keyboard"
+        case OSError():
+            return of_system(err)
+        case _:
+            return f"{type(err).__name__}: the log says more"
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -161,13 +161,18 @@ def dataset(args: argparse.Namespace) -> data.Dataset:
     return data.open(args.data, files, args.data_name, args.data_licence, args.data_citation)
 
 
-def request(args: argparse.Namespace, base_name: str):
-    """Checks all that can be checked before hours of training."""
+def request(args: argparse.Namespace, base_name: str, work: Path | None = None):
+    """Checks all that can be checked before hours of training; the work folder's own bundle may be written again."""
     identity = bundle.Identity(args.name, args.model_version)
-    bundle.check_target(args.out, args.overwrite)
+    own = work is not None and bundle.made_by(work, args.out, identity)
+    bundle.check_target(args.out, args.overwrite or own)
+    taken = set(bundle.NAMES)
     for notice in args.notice:
         if not notice.is_file():
             raise InputError(f"no file {notice} (--notice)")
+        if notice.name in taken:
+            raise InputError(f'--notice {notice}: the bundle has another file "{notice.name}": rename one')
+        taken.add(notice.name)
     from .. import export, golden  # takes seconds
 
     golden.texts(args.golden)

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     searched = space.load(args.space)
     args.base = _base(args.base, searched)
     parallel = min(args.trials, args.parallel or max(1, arguments.cores() // args.threads))
-    last = train.make_job(args, train.work_folder(args))
+    last = train.make_job(args, train.work_folder(args), "search")
     from ..search import winner
 
     found = winner.train_best(searched, last, args.trials, parallel)

@@ -47,7 +47,7 @@ def add(commands) -> None:
     job.add_argument("--secrets", default="", metavar="S3", help="s3:// prefix with a file for each variable")
     job.add_argument("--spot", action="store_true", help="on spare capacity: cheaper, may be interrupted, resumes")
     job.add_argument("--resume", default="", metavar="JOB", help="go on from the checkpoints of a job that ended early")
-    job.add_argument("--hours", type=float, default=24.0, help="longest time of training (default: 24)")
+    job.add_argument("--hours", type=_hours, default=24.0, help="longest time of training (default: 24)")
     job.add_argument("--volume", type=arguments.positive, default=50, metavar="GB", help="disk (default: 50)")
     job.add_argument("--job-name", metavar="NAME", help="default: model's name and version and the time")
     for name, what in (("environment", "variable of the container, no secret"), ("tag", "tag of the job")):
@@ -55,6 +55,14 @@ def add(commands) -> None:
             f"--{name}", action="append", default=[], metavar="NAME=VALUE", help=f"{what}; may be repeated"
         )
     command.add_argument("train", nargs="*", metavar="-- OPTION", help="options of flairstream-train train")
+
+
+def _hours(text: str) -> float:
+    """An argument's hours, as far as SageMaker lets a job run."""
+    value = float(text)
+    if not 0 < value <= 28 * 24:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 672, which is what SageMaker takes")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,19 +79,19 @@ def run(args: argparse.Namespace) -> int:
     if wanted:
         submit.submit(clients, wanted)
         print(f"job {wanted.name} is started", file=sys.stderr)
-    manifest = _follow(clients, args.attach or wanted.name, args.out)
+    manifest = _follow(clients, args.attach or wanted.name, args.out, args.overwrite)
     served = manifest["provenance"]["metrics"]["served"]
     print(f"{args.out}: {manifest['name']} {manifest['version']}, accuracy {served['accuracy']:.2%} on the test rows")
     return 0
 
 
-def _follow(clients, name: str, out: Path) -> dict:
+def _follow(clients, name: str, out: Path, overwrite: bool) -> dict:
     """The manifest of the bundle that the job made; who leaves before is told how to come back."""
     from ..sagemaker import follow
 
-    again = f"flairstream-train submit --attach {name} --out {out}"
+    again = f"flairstream-train submit --attach {name} --out {out}" + (" --overwrite" if overwrite else "")
     try:
-        return follow.fetch(clients, follow.follow(clients, name), out)
+        return follow.fetch(clients, follow.follow(clients, name), out, overwrite)
     except (KeyboardInterrupt, Stopped):
         print(f"\njob {name} goes on. To follow it again: {again}. To stop it: add --stop", file=sys.stderr)
         raise
@@ -98,8 +106,9 @@ def _stop(args: argparse.Namespace) -> int:
 
     if not args.attach:
         raise InputError("--stop: name the job with --attach")
+    clients = aws.clients()
     with aws.explained(f"stop training job {args.attach}"):
-        aws.clients().sagemaker.stop_training_job(TrainingJobName=args.attach)
+        clients.sagemaker.stop_training_job(TrainingJobName=args.attach)
     print(f"job {args.attach} is stopping; its checkpoints stay")
     return 0
 

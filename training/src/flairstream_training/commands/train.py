@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from .. import base_model
+from .. import base_model, credentials
 from . import arguments
 from .export import summary
 
@@ -43,14 +43,29 @@ def add_arguments(command: argparse.ArgumentParser, base_required: bool = True) 
     arguments.add_reporting(command)
 
 
-def make_job(args: argparse.Namespace, work: Path):
-    """The job that the arguments describe: all is checked that can be before hours of training."""
+def make_job(args: argparse.Namespace, work: Path, what: str = "training", run: str = ""):
+    """The job that the arguments describe: all is checked that can be before hours of training.
+
+    What it fails for is told as a job's failure is, and raised; run names the run in notices.
+    """
+    from .. import notify
+
+    notifier = notify.open(os.environ)
+    try:
+        return _job(args, work, notifier, run)
+    except BaseException as err:
+        told = notify.RunNotices(args.name, args.model_version, run, started_at=notify.now())
+        notifier.send(told.ended_early(err, what))
+        raise
+
+
+def _job(args: argparse.Namespace, work: Path, notifier, run: str):
+    credentials.read("HF_TOKEN")
     params, dataset = arguments.params(args), arguments.dataset(args)
-    from .. import notify, registry, tracking  # what takes seconds to import comes after what fails at once
+    from .. import registry, tracking  # what takes seconds to import comes after what fails at once
     from ..job import Job
 
-    request = arguments.request(args, args.base_name or base_model.name(args.base))
-    notifier = notify.open(os.environ)
+    request = arguments.request(args, args.base_name or base_model.name(args.base), work)
     if args.register:
         registry.check(args.register)
     return Job(
@@ -63,6 +78,7 @@ def make_job(args: argparse.Namespace, work: Path):
         notifier=notifier,
         register=args.register,
         allow=args.allow,
+        run=run,
     )
 
 

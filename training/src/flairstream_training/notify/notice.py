@@ -44,8 +44,9 @@ class Notice:
 
     @property
     def key(self) -> str:
-        """The same for all notices of a run, so that a reader can group them."""
-        return hashlib.sha256("\0".join((self.model, self.version, self.run)).encode()).hexdigest()[:16]
+        """The same for all notices of a run, so that a reader can group them; a run without a name has its start."""
+        run = self.run or self.started_at
+        return hashlib.sha256("\0".join((self.model, self.version, run)).encode()).hexdigest()[:16]
 
     @property
     def dedupe_key(self) -> str:

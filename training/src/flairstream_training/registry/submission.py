@@ -35,17 +35,18 @@ def submit(
     notifier: Notifier,
     override: str = "",
     run: str = "",
+    started_at: str = "",
 ) -> Registered:
     """Compares the bundle with the champion on the rows and registers it as candidate.
 
     Raises gate.RefusedError where it is significantly worse, and then makes no version; override is the reason to
     register it nevertheless. The same bundle is registered once. Either outcome is told to the tracker's run and in
-    a notice, whose run is the one given, else the tracker's.
+    a notice, whose run is the one given, else the tracker's; started_at is that run's start.
     """
     registry = check(url)
     manifest = bundles.verify(bundle)
     judgement = judge(registry, bundle, rows, override)
-    notice = _Notices(manifest, registry, judgement, tracker, run)
+    notice = _Notices(manifest, registry, judgement, tracker, run, started_at)
     _track(tracker, judgement)
     if judgement.word == "refused":
         tracker.tags({"gate": f"refused: {judgement.fault}"})
@@ -114,9 +115,11 @@ def _track(tracker: Tracker, judgement: Judgement) -> None:
 class _Notices:
     """What people are told of one submission."""
 
-    def __init__(self, manifest: dict, registry: Registry, judgement: Judgement, tracker: Tracker, run: str) -> None:
+    def __init__(
+        self, manifest: dict, registry: Registry, judgement: Judgement, tracker: Tracker, run: str, started_at: str
+    ) -> None:
         self._manifest, self._registry, self._judgement = manifest, registry, judgement
-        self._run, self._run_url = run or tracker.run_id, tracker.url
+        self._run, self._run_url, self._started_at = run or tracker.run_id, tracker.url, started_at
 
     def refused(self) -> Notice:
         text = "Significantly worse than the champion. No version was made."
@@ -146,4 +149,5 @@ class _Notices:
             version=version,
             run=self._run,
             run_url=self._run_url,
+            started_at=self._started_at,
         )

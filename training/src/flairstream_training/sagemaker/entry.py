@@ -1,25 +1,30 @@
 """The training container: from the folders that SageMaker prepared to the folders that it collects."""
 
-import math
 import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from .. import bundle
 from ..commands import train
-from ..errors import InputError, Stopped
+from ..errors import Stopped, reason
 from . import contract, options
 from .contract import Container
 
 # SageMaker kills 120 s after SIGTERM. Checkpoints are whole at any time, so there is nothing to wait for.
 STOP_SECONDS = 110.0
-_LEFT = ("report.json", "loss.tsv", "hyper_parameters.json", "reference.jsonl")  # worth keeping of the work folder
+_LEFT = (  # worth keeping of the work folder
+    "report.txt",
+    "report.json",
+    "loss.tsv",
+    "hyper_parameters.json",
+    "reference.jsonl",
+    "lengths.png",
+    "confusion.png",
+    "learning_curves.png",
+)
 
 
 def run() -> None:
@@ -31,33 +36,26 @@ def run() -> None:
     except BaseException as err:
         contract.clear(here.model)
         if not isinstance(err, Stopped):  # an interruption is no failure: the job goes on from its checkpoint
-            here.fail(_reason(err))
+            here.fail(reason(err))
         raise
-
-
-def _reason(err: BaseException) -> str:
-    """One line without a row's text, which a library's words may hold."""
-    match err:
-        case InputError():
-            return str(err)
-        case OSError(filename=name, strerror=reason) if reason:
-            return f"{name or 'the system'}: {reason}"
-    return f"{type(err).__name__}: the job's log says more"
 
 
 def _train(here: Container) -> None:
     here.refuse_several_hosts()
     contract.hand_on_secrets(here, os.environ)
     given, name = options.of_container(here), os.environ.get("TRAINING_JOB_NAME", "")
-    with tempfile.TemporaryDirectory(prefix="flairstream-bundle-") as scratch:
-        args = options.parse(given, Path(scratch) / "bundle", here.checkpoints)
-        print(f"job {name or 'without a name'}: {'resuming' if _kept(here) else 'starting'}", file=sys.stderr)
+    args = options.parse(given, here.output / "bundle", here.checkpoints)
+    args.overwrite = True  # of what an earlier start of this job left there
+    print(f"job {name or 'without a name'}: {'resuming' if _kept(here) else 'starting'}", file=sys.stderr)
+    try:
+        training = train.make_job(args, here.checkpoints, run=name)
         from .. import job
 
-        result = job.run(replace(train.make_job(args, here.checkpoints), run=name))
-        refuse_no_numbers(result.manifest)
-        _collect(result, here.output)
-        _deliver(result.bundle, here.model)
+        result = job.run(training)
+    finally:  # a bundle that was not registered stays in output, where SageMaker keeps it
+        _collect(here.checkpoints, here.output)
+    _deliver(result.bundle, here.model)
+    shutil.rmtree(result.bundle)
 
 
 def _kept(here: Container) -> bool:
@@ -77,41 +75,12 @@ def _end_in_time() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def refuse_no_numbers(manifest: dict) -> None:
-    """A model whose figures are no numbers is not handed over, whatever else went well."""
-    figures = list(_floats(manifest["provenance"]["metrics"]))
-    if not figures or not all(map(math.isfinite, figures)):
-        raise InputError("the model's figures are not numbers: train with a lower learning_rate")
-
-
-def _floats(value: object) -> Iterable[float]:
-    match value:
-        case float():
-            yield value
-        case dict():
-            yield from _floats(list(value.values()))
-        case list():
-            for item in value:
-                yield from _floats(item)
-
-
-def _collect(result, folder: Path) -> None:
+def _collect(work: Path, folder: Path) -> None:
     """What a person may want to look at after the job."""
-    from .. import plots
-
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.txt").write_text(result.report.text() + "\n", encoding="utf-8")
     for name in _LEFT:
-        if (result.work / name).is_file():
-            shutil.copyfile(result.work / name, folder / name)
-    metrics = result.manifest["provenance"]["metrics"]
-    pictures = {"lengths": plots.lengths(result.report)}
-    if "confusion" in metrics:
-        pictures["confusion"] = plots.confusion(metrics["confusion"], result.manifest["labels"])
-    if (result.work / "loss.tsv").is_file():
-        pictures["learning_curves"] = plots.learning_curves(result.work / "loss.tsv")
-    for name, picture in pictures.items():
-        picture.savefig(folder / f"{name}.png")
+        if (work / name).is_file():
+            shutil.copyfile(work / name, folder / name)
 
 
 def _deliver(source: Path, model: Path) -> None:

@@ -1,10 +1,10 @@
 """Watches a training job: what it does, what it logs, how it ended, and its bundle."""
 
-import shutil
 import sys
 import tarfile
 import tempfile
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -82,8 +82,11 @@ def follow(clients: Clients, name: str) -> dict:
     return job
 
 
-def fetch(clients: Clients, job: dict, out: Path) -> dict:
-    """Puts the job's bundle at out, verified and whole or not at all; returns its manifest."""
+def fetch(clients: Clients, job: dict, out: Path, overwrite: bool) -> dict:
+    """Puts the job's bundle at out, verified and whole or not at all; returns its manifest.
+
+    What came to stand at out since the job was begun is not written over, but for a bundle where that was asked for.
+    """
     source = place(job["ModelArtifacts"]["S3ModelArtifacts"], "model of the job")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
@@ -94,9 +97,7 @@ def fetch(clients: Clients, job: dict, out: Path) -> dict:
         staged.mkdir()
         unpack(archive, staged)
         manifest = bundle.verify(staged)
-        if out.exists():
-            shutil.rmtree(out)
-        staged.rename(out)
+        bundle.place(staged, out, overwrite)
     return manifest
 
 
@@ -113,5 +114,5 @@ def unpack(archive: Path, folder: Path) -> None:
                 with tar.extractfile(member) as content, (folder / name.name).open("xb") as file:
                     while block := content.read(1 << 20):
                         file.write(block)
-    except (tarfile.TarError, EOFError, OSError) as err:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as err:
         raise InputError(f"cannot unpack the job's model.tar.gz: {err}") from None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from matplotlib.figure import Figure
 
 from .. import base_model, job
+from ..errors import reason
 from ..hyper_parameters import HyperParameters
 from ..job import Job, Result
 from ..space import Space
@@ -31,10 +32,10 @@ def train_best(space: Space, last: Job, trials: int, parallel: int) -> Found:
     at by the job. Whatever ends the search early is told to the tracker and in a notice, and raised again; InputError
     where all trials failed.
     """
-    last.work.mkdir(parents=True, exist_ok=True)
-    plan = Plan(last.dataset, space, {"base": last.base, **asdict(last.params)}, last.work, trials, parallel)
-    notice = job.notices(last)
+    told = job.notices(last)
     try:
+        told = job.begin(last)
+        plan = Plan(last.dataset, space, {"base": last.base, **asdict(last.params)}, last.work, trials, parallel)
         _check(plan, last)
         last.tracker.parameters({f"search/{p.name}": str(p.record()) for p in space.parameters})
         ended = run(plan, last.tracker)
@@ -42,11 +43,11 @@ def train_best(space: Space, last: Job, trials: int, parallel: int) -> Found:
         print(outcome.text(plan, ended), file=sys.stderr)
         winner = outcome.winner(plan, ended)
     except BaseException as err:
-        last.tracker.finish(job.reason(err))
-        last.notifier.send(job.ended_early(notice, err, "search"))
+        last.notifier.send(told.ended_early(err, "search"))
+        last.tracker.finish(reason(err))
         raise
-    last.notifier.send(notice("search_finished", "good", "search finished", _facts(ended, winner)))
-    return Found(ended, winner, figure, job.run(_job(plan, last, winner)))
+    last.notifier.send(told.make("search_finished", "good", "search finished", _facts(ended, winner)))
+    return Found(ended, winner, figure, job.run(replace(_job(plan, last, winner), started_at=told.started_at)))
 
 
 def _check(plan: Plan, last: Job) -> None:
