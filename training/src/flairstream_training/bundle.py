@@ -53,6 +53,11 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder} holds a bundle: give --overwrite to replace it, or another --out")
 
 
+def work_folder(folder: Path) -> Path:
+    """Where a training works that is not told where: beside the bundle."""
+    return folder.with_name(f"{folder.name}.work")
+
+
 def made_record(digest: str, identity: Identity) -> str:
     """What a training keeps in WORK/bundle.made of the bundle that it wrote."""
     return f"{digest} {identity.name} {identity.version}\n"

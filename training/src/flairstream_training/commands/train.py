@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from .. import base_model, credentials
+from .. import base_model, bundle, credentials
 from . import arguments
 from .export import summary
 
@@ -84,7 +84,7 @@ def _job(args: argparse.Namespace, work: Path, notifier, run: str):
 
 def work_folder(args: argparse.Namespace) -> Path:
     """Beside the bundle, where not given."""
-    return args.work or args.out.with_name(f"{args.out.name}.work")
+    return args.work or bundle.work_folder(args.out)
 
 
 def run(args: argparse.Namespace) -> int:
