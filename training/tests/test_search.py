@@ -1,5 +1,7 @@
+import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from hyperopt import Trials, rand
 from hyperopt.base import Domain
 
 from flairstream_training import search, space
+from flairstream_training.commands import search as command
 from flairstream_training.data import Dataset, Row
 from flairstream_training.errors import InputError
 from flairstream_training.search import outcome, proposer
@@ -238,6 +241,51 @@ def test_a_search_can_be_made_longer(plan):
     assert [trial.number for trial in search.run(plan(5), Recorder())] == [0, 1, 2, 3, 4]
 
 
+def test_a_trial_that_hangs_is_ended(plan, monkeypatch):
+    monkeypatch.setattr(search, "SILENT_SECONDS", 0.5)
+    tracker = Recorder()
+    trials = search.run(plan(2, base="hangs"), tracker)
+    assert [trial.failure for trial in trials] == ["it hung: nothing came from it for 0 minutes"] * 2
+    assert tracker.children["trial 1"].figures == [({"train/loss": 1.0}, 1)]
+
+
+def test_a_trial_of_which_a_kill_left_its_models_is_tidied(plan, tmp_path):
+    search.run(plan(1), Recorder())
+    folder = tmp_path / "work/trials/001"
+    (folder / "checkpoint").mkdir()
+    for left in ("model.pt", "checkpoint/last.pt"):
+        (folder / left).write_text("large")
+    search.run(plan(1), Recorder())
+    assert sorted(path.name for path in folder.iterdir()) == ["log.txt"]
+
+
+def test_trials_that_are_gone_do_not_end_a_search(plan, tmp_path):
+    first = search.run(plan(1), Recorder())
+    shutil.rmtree(tmp_path / "work/trials")
+    assert search.run(plan(2), Recorder())[:1] == first
+
+
+@pytest.mark.parametrize(
+    ("given", "gpu", "places"),
+    [
+        ([], False, (8, 1)),
+        ([], True, (1, 8)),
+        (["--threads", "4"], False, (2, 4)),
+        (["--threads", "9"], False, (1, 9)),
+        (["--parallel", "2"], False, (2, 4)),
+        (["--parallel", "2"], True, (2, 4)),
+        (["--trials", "1"], False, (1, 8)),
+    ],
+)
+def test_trials_share_the_cores(given, gpu, places, monkeypatch):
+    monkeypatch.setattr(command.arguments, "cores", lambda: 8)
+    monkeypatch.setattr(command, "_gpu", lambda: gpu)
+    parser = argparse.ArgumentParser()
+    command.add(parser.add_subparsers())
+    args = parser.parse_args(["search", "--space", "s.toml", "--name", "n", "--out", "o", *given])
+    assert command._places(args) == places
+
+
 def test_a_torn_line_is_dropped(plan, tmp_path):
     first = search.run(plan(3), Recorder())
     journal = tmp_path / "work/search.jsonl"
@@ -249,8 +297,21 @@ def test_a_torn_line_is_dropped(plan, tmp_path):
 
 def test_another_search_in_the_same_folder_is_refused(plan):
     search.run(plan(1), Recorder())
-    with pytest.raises(InputError, match=r"search\.jsonl is of a search with another settings; choose another --work"):
-        search.run(plan(1, dropout=0.1), Recorder())
+    differs = r"search\.jsonl is of a search with another settings\.seed and another settings\.dropout; choose another"
+    with pytest.raises(InputError, match=differs):
+        search.run(plan(1, dropout=0.1, seed=8), Recorder())
+
+
+def test_the_key_of_the_space_that_differs_is_named(plan, tmp_path, program):
+    search.run(plan(1), Recorder())
+    other = space.parse(SPACE.record() | {"epochs": [1, 2], "warmup": 0.2})
+    with pytest.raises(InputError, match=r"with another space\.epochs and another space\.warmup; choose"):
+        search.run(search.Plan(DATASET, other, SETTINGS, tmp_path / "work", 1, 1, program), Recorder())
+
+
+def test_a_search_may_go_on_with_other_threads(plan):
+    first = search.run(plan(1), Recorder())
+    assert search.run(plan(2, parallel=2, threads=4), Recorder())[:1] == first
 
 
 def test_two_searches_at_once_in_the_same_folder_are_refused(plan):

@@ -24,17 +24,17 @@ SPACE = """\
 learning_rate = [3e-3, 1e-9]
 epochs = 6
 batch_size = 8
-base = ["{good}", "{unexportable}"]
+base = ["{good}", "{torn}"]
 """
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory, data_folder, base, mlflow_server) -> Path:
-    """Two tracked trials, of which one cannot but fail: one base model's activation is not exported."""
+    """Two tracked trials, of which one cannot but fail: one base model's weights are torn."""
     folder = tmp_path_factory.mktemp("search")
-    config = shutil.copytree(base, folder / "relu") / "config.json"
-    config.write_text(config.read_text().replace('"gelu"', '"relu"'))
-    (folder / "space.toml").write_text(SPACE.format(good=base, unexportable=folder / "relu"))
+    weights = shutil.copytree(base, folder / "torn") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    (folder / "space.toml").write_text(SPACE.format(good=base, torn=folder / "torn"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
         tracked = ["--trials", "2", "--parallel", "2", "--track", "mlflow://experiments/search"]
@@ -55,12 +55,12 @@ def journal(folder: Path) -> tuple[dict[int, dict], dict[int, dict]]:
     return started, {entry["ended"]: entry for entry in entries if "ended" in entry}
 
 
-def test_the_trial_that_can_be_exported_wins_and_is_exported(searched, base, data_folder):
+def test_the_trial_that_does_not_fail_wins_and_is_exported(searched, base, data_folder):
     started, ended = journal(searched)
     ((winner, figures),) = [(n, trial) for n, trial in ended.items() if not trial["failure"]]
     (failed,) = [trial for trial in ended.values() if trial["failure"]]
     assert started[winner]["base"] == str(base)
-    assert failed["failure"].startswith('cannot export this classifier exactly: activation "relu"')
+    assert failed["failure"].startswith(f"base model {searched / 'torn'}: want a Hugging Face model folder")
 
     manifest = bundle.verify(searched / "bundle")
     used = manifest["provenance"]["hyper_parameters"]
@@ -76,7 +76,7 @@ def test_the_trial_that_can_be_exported_wins_and_is_exported(searched, base, dat
 
 def test_there_is_a_table_and_a_picture(searched):
     table = (searched / "work/trials.txt").read_text().splitlines()
-    assert len(table) == 3 and "behind best" in table[0] and 'activation "relu"' in table[2]
+    assert len(table) == 3 and "behind best" in table[0] and "base model" in table[2]
     assert (searched / "work/trials.png").read_bytes().startswith(b"\x89PNG")
     assert not list((searched / "work/trials").rglob("*.pt")), "the models of trials are not kept"
 
@@ -122,6 +122,15 @@ def test_a_base_that_is_not_there_is_refused_before_any_trial(tmp_path, data_fol
     assert not (tmp_path / "work/search.jsonl").exists()
 
 
+def test_a_base_that_cannot_be_exported_is_refused_before_any_trial(tmp_path, data_folder, base, capsys):
+    config = shutil.copytree(base, tmp_path / "relu") / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"relu"'))
+    (tmp_path / "space.toml").write_text(f'base = ["{base}", "{tmp_path / "relu"}"]')
+    assert cli.main(arguments(tmp_path, data_folder)) == 2
+    assert 'relu: cannot export a model with the activation "relu": only "gelu"' in capsys.readouterr().err
+    assert not (tmp_path / "work/search.jsonl").exists()
+
+
 class Told(Notifier):
     """Keeps what would be told."""
 
@@ -139,7 +148,7 @@ def search_of(monkeypatch, data_folder, base, tmp_path):
     from flairstream_training import export, job
     from flairstream_training.search import winner
 
-    def run(*outcomes) -> tuple[list[job.Job], list]:
+    def run(*outcomes, parallel: int = 1) -> tuple[list[job.Job], list]:
         def ended(*_):
             if isinstance(outcomes[0], BaseException):
                 raise outcomes[0]
@@ -148,12 +157,12 @@ def search_of(monkeypatch, data_folder, base, tmp_path):
         jobs, told = [], Told()
         request = export.Request(tmp_path / "bundle", bundle.Identity("tiny", "1.0.0"), base_name="mine")
         rows = data.open(str(data_folder))
-        last = job.Job(rows, str(base), HyperParameters(), request, tmp_path / "work", NoTracker(), told)
+        last = job.Job(rows, str(base), HyperParameters(threads=2), request, tmp_path / "work", NoTracker(), told)
         monkeypatch.setattr(winner, "run", ended)
         monkeypatch.setattr(winner.job, "run", jobs.append)
-        searched = space.parse({"learning_rate": [1e-3, 1e-4], "epochs": 5})
+        searched = space.parse({"learning_rate": [1e-3, 1e-4], "epochs": 5, "max_tokens": 5})
         try:
-            winner.train_best(searched, replace(last, allow=("empty-classes",)), 2, 1)
+            winner.train_best(searched, replace(last, allow=("empty-classes",)), 2, parallel)
         except (InputError, Stopped) as err:
             told.notices.append(err)
         return jobs, told.notices
@@ -163,8 +172,8 @@ def search_of(monkeypatch, data_folder, base, tmp_path):
 
 def test_the_best_hyper_parameters_are_those_of_the_job(search_of, base):
     failed = Trial(0, {"learning_rate": 1e-3}, 9.0, failure="no device")
-    (last,), (notice,) = search_of(failed, Trial(1, {"learning_rate": 1e-4}, 9.0, 0.91, 0.92, 0.3))
-    assert last.params == HyperParameters(learning_rate=1e-4, epochs=5)
+    (last,), (notice,) = search_of(failed, Trial(1, {"learning_rate": 1e-4}, 9.0, 0.91, 0.92, 0.3), parallel=3)
+    assert last.params == HyperParameters(learning_rate=1e-4, epochs=5, max_tokens=5, threads=6)  # 3 trials of 2
     assert (last.base, last.work.name, last.request.base_name) == (str(base), "best", "mine")
     assert (notice.kind, notice.severity, notice.subject) == ("search_finished", "good", "tiny 1.0.0: search finished")
     assert dict(notice.facts) == {
@@ -172,6 +181,12 @@ def test_the_best_hyper_parameters_are_those_of_the_job(search_of, base):
         "Best": "trial 2: macro F1 0.9100 on validation rows",
         "Learning rate": "0.0001",
     }
+
+
+def test_the_report_before_the_trials_counts_with_what_the_space_fixes(search_of, tmp_path):
+    search_of(Trial(0, {"learning_rate": 1e-4}, 9.0, 0.91, 0.92, 0.3))
+    looked = json.loads((tmp_path / "work/report.json").read_text())
+    assert looked["max_tokens"] == 5 and looked["splits"]["train"]["truncated"] > 0
 
 
 def test_a_search_of_which_all_trials_failed_ends_with_the_reason(search_of):

@@ -4,6 +4,7 @@ import pytest
 
 from flairstream_training import space
 from flairstream_training.errors import InputError
+from flairstream_training.hyper_parameters import HyperParameters
 
 FILE = """\
 learning_rate = { log_uniform = [1e-5, 1e-3] }
@@ -63,6 +64,11 @@ def test_a_fault_names_its_key(tmp_path, content, message):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml: No such file"):
         space.load(tmp_path / "none.toml")
+
+
+def test_fixed_values_take_the_place_of_others():
+    fixed = space.parse({"max_tokens": 32, "epochs": [2, 3], "base": "one"})
+    assert fixed.overlay(HyperParameters(dropout=0.1)) == HyperParameters(dropout=0.1, max_tokens=32)
 
 
 def test_the_example_can_be_read():

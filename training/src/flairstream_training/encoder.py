@@ -1,52 +1,23 @@
 """Which classifiers can be exported: those that the graph and the workers reproduce exactly.
 
-Any encoder whose layers are BERT's; for all else the reason, and the nearest thing that works.
+Kinds of models are base_model's matter, known without their weights; here is how Flair uses one.
 """
 
 import torch
 from flair.embeddings import TransformerDocumentEmbeddings
 from flair.embeddings.base import Embeddings
 from flair.models import TextClassifier
-from transformers import (
-    BertModel,
-    CamembertModel,
-    DistilBertModel,
-    ElectraModel,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    RobertaModel,
-    XLMRobertaModel,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from . import base_model
 from .errors import InputError
 
-_COUNTED = (RobertaModel, XLMRobertaModel, CamembertModel)  # their positions are counted past padding
-_SERVED = (BertModel, DistilBertModel, ElectraModel, *_COUNTED)
-_NAMES = "BERT, DistilBERT, ELECTRA, RoBERTa, XLM-RoBERTa and CamemBERT"
-
 LARGEST = 2**31 - 2**24  # bytes in float32: protobuf's limit of 2 GiB, less what is beside the weights
 
-_SMALL, _ENGLISH, _OTHERS = "sentence-transformers/all-MiniLM-L6-v2", "roberta-base", "xlm-roberta-base"
-_LONG = f"{_ENGLISH}, whose texts end at 512 tokens"
-
-# Why an encoder's layers are not BERT's, and what to take in its place.
-_INSTEAD = {
-    "albert": ("all its layers share their weights", f"{_SMALL} or distilbert-base-uncased"),
-    "bart": ("it has a decoder", _ENGLISH),
-    "big_bird": ("its attention is sparse", _LONG),
-    "deberta": ("its attention weighs relative positions", _ENGLISH),
-    "deberta-v2": ("its attention weighs relative positions", f"{_ENGLISH}, or {_OTHERS} for many languages"),
-    "gpt2": ("it reads from left to right only", _ENGLISH),
-    "longformer": ("its attention is sparse", _LONG),
-    "modernbert": ("its positions are rotary and most of its attention is local", _LONG),
-    "mpnet": ("its attention adds relative positions", f"sentence-transformers/all-MiniLM-L12-v2 or {_ENGLISH}"),
-    "t5": ("its attention adds relative positions", _ENGLISH),
-    "mt5": ("its attention adds relative positions", _OTHERS),
-    "xlnet": ("its attention is relative and has its classification token last", _ENGLISH),
-}
-
-_INSTEAD_OF_EMBEDDINGS = f"TransformerDocumentEmbeddings with mean pooling, e.g. of {_SMALL} or {_ENGLISH}"
+_NEAREST = f"{base_model.ENGLISH} or {base_model.OTHERS}"
+_INSTEAD_OF_EMBEDDINGS = (
+    f"TransformerDocumentEmbeddings with mean pooling, e.g. of {base_model.SMALL} or {base_model.ENGLISH}"
+)
 
 
 def check(classifier: TextClassifier) -> None:
@@ -63,7 +34,7 @@ def check(classifier: TextClassifier) -> None:
 
 def positions_past_padding(model: PreTrainedModel) -> bool:
     """Whether tokens with the id of padding get padding's position, and the others are counted without them."""
-    return isinstance(model, _COUNTED)
+    return model.config.model_type in base_model.COUNTED_PAST_PADDING
 
 
 def padding_can_be_typed(tokenizer: PreTrainedTokenizerFast) -> bool:
@@ -93,30 +64,21 @@ def _parts(embeddings: Embeddings) -> list[Embeddings]:
 
 
 def _check_model(model: PreTrainedModel) -> None:
-    if isinstance(model, _SERVED):
-        size = 4 * sum(table.numel() for table in model.parameters())
-        if size > LARGEST:
-            raise InputError(
-                f"cannot export an encoder of {size / 1e9:.1f} GB: an ONNX file holds {LARGEST / 1e9:.1f} GB at most. "
-                f"Nearest that works: {_ENGLISH} or {_OTHERS}"
-            )
-        return
-    kind = model.config.model_type
-    reason, nearest = _INSTEAD.get(kind, ("its layers are not BERT's", f"{_ENGLISH} or {_OTHERS}"))
-    raise InputError(
-        f'cannot export a model of type "{kind}": {reason}. Served are {_NAMES}; nearest that works: {nearest}'
-    )
+    base_model.check_config(model.config)
+    size = 4 * sum(table.numel() for table in model.parameters())
+    if size > LARGEST:
+        raise InputError(
+            f"cannot export an encoder of {size / 1e9:.1f} GB: an ONNX file holds {LARGEST / 1e9:.1f} GB at most. "
+            f"Nearest that works: {_NEAREST}"
+        )
 
 
 def _faults(embeddings: TransformerDocumentEmbeddings) -> dict[str, bool]:
     """What Flair may do with such an encoder and a worker does not."""
     config, tokenizer = embeddings.model.config, embeddings.tokenizer
-    activation = getattr(config, "hidden_act", None) or getattr(config, "activation", "none")
     most, positions = tokenizer.model_max_length, base_model.longest(config)
     use = "train anew with flairstream-train, which switches it off"
     return {
-        f'activation "{activation}": only "gelu"': activation != "gelu",
-        "position embeddings other than absolute": getattr(config, "position_embedding_type", "absolute") != "absolute",
         f"padding with id {tokenizer.pad_token_id}, where the model has {config.pad_token_id}": (
             positions_past_padding(embeddings.model) and tokenizer.pad_token_id != config.pad_token_id
         ),

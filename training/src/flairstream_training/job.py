@@ -101,7 +101,7 @@ def begin(job: Job) -> RunNotices:
 
 def look(job: Job) -> report.Report:
     """Reports on the rows before anything is spent on them; raises InputError for faults that are not allowed."""
-    looked = report.make(job.dataset, base_model.tokenizer(job.base), base_model.limit(job.base, job.params.max_tokens))
+    looked = report.make(job.dataset, base_model.check(job.base), base_model.limit(job.base, job.params.max_tokens))
     (job.work / "report.json").write_text(json.dumps(looked.record(), indent=2, ensure_ascii=False) + "\n")
     (job.work / "report.txt").write_text(looked.text() + "\n", encoding="utf-8")
     print(looked.text(), file=sys.stderr)

@@ -8,7 +8,7 @@ pooling = "mean"                                 # always this
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import InputError
@@ -67,6 +67,10 @@ class Space:
     def fixed(self) -> dict[str, Value]:
         """Those that do not."""
         return {parameter.name: parameter.values[0] for parameter in self.parameters if parameter.draw == "fixed"}
+
+    def overlay(self, params: HyperParameters) -> HyperParameters:
+        """These, with what the file gives a fixed value."""
+        return replace(params, **{name: value for name, value in self.fixed.items() if name != "base"})
 
     @property
     def names(self) -> set[str]:

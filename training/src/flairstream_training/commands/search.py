@@ -14,8 +14,10 @@ asked.
   flairstream-train search --space search.toml --trials 20 --data clinc150 --base MODEL --name topics --out bundle
 
 The best is the trial with the highest macro F1 on the validation rows; test rows are first looked at when the best is
-exported. What the space names is searched, the rest is as the options below say. Each trial is a process of its own,
-with one thread unless --threads says else; one that fails does not end the search. WORK/trials.txt and WORK/trials.png
+exported. What the space names is searched, the rest is as the options below say. Each trial is a process of its own;
+one that fails, or says nothing for an hour, does not end the search. With neither --parallel nor --threads there is a
+trial of one thread for each core, or one trial alone where there is a GPU; the last training has the threads of all
+trials together. WORK/trials.txt and WORK/trials.png
 show them all, WORK/trials/NNN/log.txt what each said. A search that was stopped or killed goes on when it is started
 again with the same arguments; --trials may grow.
 """
@@ -37,17 +39,18 @@ def add(commands) -> None:
         "--parallel",
         type=arguments.positive,
         metavar="K",
-        help="trials at a time (all cores when not given); each needs the memory of a training",
+        help="trials at a time (cores divided by threads when not given; with a GPU 1); each needs the memory of a "
+        "training",
     )
     train.add_arguments(command, base_required=False)
-    command.set_defaults(threads=1)
+    command.set_defaults(threads=None)
 
 
 def run(args: argparse.Namespace) -> int:
     """Does it."""
     searched = space.load(args.space)
     args.base = _base(args.base, searched)
-    parallel = min(args.trials, args.parallel or max(1, arguments.cores() // args.threads))
+    parallel, args.threads = _places(args)
     last = train.make_job(args, train.work_folder(args), "search")
     from ..search import winner
 
@@ -57,6 +60,20 @@ def run(args: argparse.Namespace) -> int:
     )
     train.report(found.result)
     return 0
+
+
+def _places(args: argparse.Namespace) -> tuple[int, int]:
+    """How many trials run at once, and the threads of each: what is not given takes what cores are left."""
+    cores = arguments.cores()
+    parallel = args.parallel or (1 if _gpu() else max(1, cores // (args.threads or 1)))
+    parallel = min(args.trials, parallel)
+    return parallel, args.threads or max(1, cores // parallel)
+
+
+def _gpu() -> bool:
+    import torch  # takes seconds
+
+    return torch.cuda.is_available()
 
 
 def _base(given: str | None, searched: space.Space) -> str:

@@ -24,6 +24,10 @@ __all__ = ["Plan", "Process", "Trial", "best", "run"]
 JOURNAL = "search.jsonl"
 _KEPT = (LOG, "loss.tsv")  # of a trial's folder; models are large
 
+# After which a trial that says nothing is taken to hang. It speaks with each batch, and is silent while it fetches the
+# base model or looks at the validation rows.
+SILENT_SECONDS = 3600.0
+
 
 def run(plan: Plan, tracker: Tracker) -> list[Trial]:
     """Runs the trials that are left and returns all that ended, in order of their ending.
@@ -62,8 +66,9 @@ class _Search:
     def run(self) -> list[Trial]:
         try:
             while self._fill():
-                for key, _ in self._selector.select():
+                for key, _ in self._selector.select(min(one.process.patience for one in self._running)):
                     self._listen(key.data)
+                self._end_the_silent()
         finally:
             self._stop()
             self._progress.close()
@@ -80,6 +85,7 @@ class _Search:
             number = entry["ended"]
             figures = {key: value for key, value in entry.items() if key != "ended"}
             trial = Trial(number, running.pop(number), **figures)
+            _tidy(self._folder(number))  # a kill may have come before
             self._trials.append(trial)
             self._proposer.ended(number, trial.macro_f1)
         self._started = len(self._trials) + len(running)
@@ -104,14 +110,25 @@ class _Search:
     def _start(self, number: int, values: dict[str, Value]) -> None:
         tracker = self._tracker.child(f"trial {number + 1}")
         tracker.parameters(values)
-        folder = self._plan.work / "trials" / f"{number + 1:03}"
+        folder = self._folder(number)
         request = {
             "data": str(_data(self._plan)),
             "work": str(folder),
             "hyper_parameters": self._plan.hyper_parameters(values),
         }
-        process = Process(request, folder, int(self._plan.settings["threads"]), self._plan.program)
+        threads = int(self._plan.settings["threads"])
+        process = Process(request, folder, threads, self._plan.program, SILENT_SECONDS)
         self._selector.register(process, selectors.EVENT_READ, _Running(number, values, process, tracker))
+
+    def _folder(self, number: int) -> Path:
+        return self._plan.work / "trials" / f"{number + 1:03}"
+
+    def _end_the_silent(self) -> None:
+        """What hangs would keep its place for ever. Its end is heard of as any other's."""
+        for one in self._running:
+            if one.process.patience <= 0:
+                one.failure = f"it hung: nothing came from it for {SILENT_SECONDS / 60:.0f} minutes"
+                one.process.kill()
 
     def _listen(self, running: _Running) -> None:
         said = running.process.said()
@@ -174,7 +191,7 @@ def _write_data(plan: Plan) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    for path in folder.iterdir():
+    for path in folder.glob("*"):  # none where the folder is gone
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name not in _KEPT:

@@ -61,5 +61,13 @@ class Journal:
 
 
 def _difference(there: dict, wanted: dict) -> str:
-    keys = [key for key in wanted if there.get(key) != json.loads(json.dumps(wanted[key]))]
-    return f"is of a search with another {' and another '.join(keys)}" if keys else "is of another search"
+    """Names the settings that differ, each with its group: "settings.dropout"."""
+    wanted = json.loads(json.dumps(wanted))
+    names = []
+    for group, values in wanted.items():
+        before = there.get(group)
+        if not (isinstance(values, dict) and isinstance(before, dict)):
+            names += [group] if before != values else []
+            continue
+        names += [f"{group}.{key}" for key in {**before, **values} if before.get(key) != values.get(key)]
+    return f"is of a search with another {' and another '.join(names)}" if names else "is of another search"

@@ -22,11 +22,15 @@ class Plan:
     program: Sequence[str] = PROGRAM
 
     def record(self) -> dict:
-        """What makes it this search and no other. Their number may grow, and how many run at once may change."""
+        """What makes it this search and no other.
+
+        The number of trials may grow, and how many run at once, and with how many threads, may change.
+        """
+        changeable = self.space.names | {"threads"}
         return {
             "format": 1,
             "space": self.space.record(),
-            "settings": {key: value for key, value in self.settings.items() if key not in self.space.names},
+            "settings": {key: value for key, value in self.settings.items() if key not in changeable},
             "data": {split: self.dataset.digest(split) for split in ("train", "validation")},
         }
 

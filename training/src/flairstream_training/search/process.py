@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,10 +24,18 @@ class Process:
     outlive the search. On standard output it says what it has to say, a JSON object a line; the rest goes to its log.
     """
 
-    def __init__(self, request: dict, folder: Path, threads: int, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self,
+        request: dict,
+        folder: Path,
+        threads: int,
+        program: Sequence[str] = PROGRAM,
+        silence: float = math.inf,  # seconds that it may say nothing
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._started, self._torn = time.monotonic(), b""
+        self._started, self._torn, self._silence = time.monotonic(), b"", silence
+        self._heard = self._started
         with (folder / LOG).open("ab") as log:
             self._process = subprocess.Popen(
                 program,
@@ -45,6 +54,11 @@ class Process:
         """Since it was started."""
         return time.monotonic() - self._started
 
+    @property
+    def patience(self) -> float:
+        """The seconds of silence that are left to it; 0 where none are."""
+        return max(0.0, self._heard + self._silence - time.monotonic())
+
     def fileno(self) -> int:
         """For selectors: readable when the trial has something to say, or has ended."""
         return self._process.stdout.fileno()
@@ -54,6 +68,7 @@ class Process:
         content = os.read(self.fileno(), 1 << 16)
         if not content:
             return None
+        self._heard = time.monotonic()
         *lines, self._torn = (self._torn + content).split(b"\n")
         return [json.loads(line) for line in lines]
 
@@ -66,6 +81,10 @@ class Process:
         name = signal.Signals(-code).name
         hint = ", perhaps for want of memory" if -code == signal.SIGKILL else f"; see {self.folder / LOG}"
         return f"its process was ended by {name}{hint}"
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
 
     def terminate(self) -> None:
         """Asks it to end."""

@@ -28,9 +28,10 @@ class Found:
 def train_best(space: Space, last: Job, trials: int, parallel: int) -> Found:
     """Searches in the job's work folder, then runs the job, in WORK/best, with what was found.
 
-    What the space names takes the place of the job's base and hyper-parameters. The job's test rows are first looked
-    at by the job. Whatever ends the search early is told to the tracker and in a notice, and raised again; InputError
-    where all trials failed.
+    What the space names takes the place of the job's base and hyper-parameters. Each trial has the job's threads, and
+    the job at the end those of all trials that ran at once. The job's test rows are first looked at by the job.
+    Whatever ends the search early is told to the tracker and in a notice, and raised again; InputError where all trials
+    failed.
     """
     told = job.notices(last)
     try:
@@ -54,13 +55,13 @@ def _check(plan: Plan, last: Job) -> None:
     """Refuses, before trials are spent on it, what would fail in many of them."""
     bases = next((p.values for p in plan.space.parameters if p.name == "base"), (last.base,))
     for base in bases:
-        base_model.tokenizer(base)
-    job.look(replace(last, base=bases[0]))
+        base_model.check(base)
+    job.look(replace(last, base=bases[0], params=plan.space.overlay(last.params)))
 
 
 def _job(plan: Plan, last: Job, winner: Trial) -> Job:
     values = plan.hyper_parameters(winner.values)
-    base = values.pop("base")
+    base, values["threads"] = values.pop("base"), values["threads"] * plan.parallel
     request = last.request
     if "base" in plan.space.names:
         request = replace(request, base_name=base_model.name(base))
