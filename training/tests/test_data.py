@@ -42,6 +42,7 @@ def test_blank_lines_and_other_keys_are_ignored(tmp_path):
         (b'{"label": "x"}\n', 'line 1: "text" must be a string'),
         (b'{"text": "a", "label": 3}\n', 'line 1: "label" must be a string'),
         (b'{"text": " \\t", "label": "x"}\n', 'line 1: "text" is empty'),
+        (b'{"text": "\\u200b\\ufeff \\u200c", "label": "x"}\n', 'line 1: "text" is empty'),
         (b'{"text": "a", "label": ""}\n', 'line 1: "label" is empty'),
         (b'{"text": "\xff", "label": "x"}\n', "is not UTF-8"),
         (b'{"text": "\\ud800", "label": "x"}\n', 'line 1: "text" has half of a character'),
@@ -164,3 +165,22 @@ def test_whatever_a_file_holds_gives_rows_or_one_line(tmp_path, kind):
             assert all(row.text.strip() and row.text.encode() for row in rows_of_file)
             outcomes.add("read")
     assert outcomes == {"refused", "read"}
+
+
+def texts(rows_of_split) -> set[str]:
+    return {row.text for row in rows_of_split}
+
+
+def test_texts_that_count_as_the_same_stay_together():
+    """Otherwise the rows that are set aside would be leaks."""
+    variants = [f"{form} {i}" for i in range(200) for form in ("one day", "One  Day", "one\u200b day")]
+    every = [data.Row(text, ("ab"[i % 2],)) for i, text in enumerate(variants)]
+    rest, reference = data.set_aside(every)
+    assert reference
+    assert not {data.same_text(text) for text in texts(rest)} & {data.same_text(text) for text in texts(reference)}
+
+
+def test_long_cells_are_read(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"text,label\n{'word ' * 50_000},a\n")
+    assert len(data.read_rows(path).rows[0].text) == 250_000

@@ -177,7 +177,7 @@ def test_class_names_and_splits_of_a_hugging_face_dataset(tmp_path):
     import datasets
 
     label = datasets.ClassLabel(names=["bad", "good"])
-    columns = {"content": ["fine", " ", "poor", "so so"], "topic": [1, 0, 0, -1]}
+    columns = {"content": ["fine", " \u200b", "poor", "so so"], "topic": [1, 0, 0, -1]}
     test = {"content": ["great", "awful"], "topic": [1, 0]}
     source = saved(
         tmp_path / "reviews",
@@ -233,6 +233,16 @@ def test_columns_that_could_be_either_are_asked_for(tmp_path):
         data.open(source)
 
 
+def test_a_text_that_is_no_string_is_asked_for(tmp_path):
+    import datasets
+
+    columns = {"text": [[1, 2]], "pages": [1], "label": [0]}
+    kinds = {"text": datasets.List(datasets.Value("int32")), "pages": datasets.Value("int32")}
+    source = saved(tmp_path, {"train": columns}, **kinds, label=datasets.ClassLabel(names=["a", "b"]))
+    with pytest.raises(InputError, match=r'which column holds the texts.*text, pages, label: rename one to "text"'):
+        data.open(source)
+
+
 def test_a_dataset_that_the_hub_does_not_give():
     pytest.importorskip("datasets")
     with pytest.raises(InputError, match="hf:no-such-owner/none: cannot be had from the hub or as a folder") as caught:
@@ -282,8 +292,11 @@ def test_another_clinc150_is_refused(home, tmp_path):
 
 def test_a_home_that_fails_leaves_nothing_behind(httpserver, tmp_path):
     httpserver.expect_request("/domains.json").respond_with_data("", status=503)
-    with pytest.raises(InputError, match=r"cannot fetch http.*/domains\.json: HTTP 503; without it, give a folder"):
+    with pytest.raises(
+        InputError, match=r"cannot fetch http.*/domains\.json: HTTP 503; without it, give a folder"
+    ) as caught:
         clinc.find("domains", clinc.Home(httpserver.url_for(""), ""), tmp_path)
+    assert caught.value.code == 1
     assert not list(tmp_path.iterdir())
 
 

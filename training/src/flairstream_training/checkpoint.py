@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin, TrainingInterrupt
 
-from .errors import InputError
+from .errors import InputError, OutageError
 
 
 @dataclass
@@ -83,7 +83,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
         part.replace(path)
     except (OSError, RuntimeError) as err:  # PyTorch makes a RuntimeError of what the disk says
         reason = err.strerror if isinstance(err, OSError) else "the disk took only a part of it"
-        raise InputError(f"cannot write {path}: {reason}: make room there, then start again to go on") from None
+        raise OutageError(f"cannot write {path}: {reason}: make room there, then start again to go on") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from . import preprocessing
-from .data import Dataset, Row
+from .data import Dataset, Row, same_text
 from .errors import InputError
 
 SPLITS = ("train", "validation", "reference", "test")
@@ -167,7 +167,7 @@ class Report:
 def make(dataset: Dataset, encoder: Tokenizer, max_tokens: int) -> Report:
     """Looks at every row. The encoder is the base model's; lengths are before the cut to max_tokens.
 
-    Texts count as the same where they are once cleaned as Flair does, with white space as one space, in one case.
+    Texts count as the same where data.same_text says so.
     """
     splits = {name: _split(getattr(dataset, name), dataset.labels, encoder, max_tokens) for name in SPLITS}
     return Report(
@@ -209,7 +209,7 @@ def _repeats(dataset: Dataset) -> tuple[Repeat, ...]:
     places, labels = defaultdict(list), defaultdict(set)
     for split in SPLITS:
         for row in getattr(dataset, split):
-            text = " ".join(preprocessing.clean(row.text).split()).casefold()
+            text = same_text(row.text)
             places[text].append((split, row.number))
             labels[text].add(frozenset(row.labels))
     return tuple(Repeat(tuple(at), len(labels[text]) > 1) for text, at in places.items() if len(at) > 1)

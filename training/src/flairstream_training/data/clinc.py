@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, OutageError
 from .rows import Found, Row
 
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -84,7 +84,7 @@ def _download(url: str) -> bytes:
         answer.raise_for_status()
     except requests.RequestException as err:
         reason = f"HTTP {err.response.status_code}" if err.response is not None else type(err).__name__
-        raise InputError(
+        raise OutageError(
             f"--data clinc150: cannot fetch {url}: {reason}; without it, give a folder of your own"
         ) from None
     return answer.content

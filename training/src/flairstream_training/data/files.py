@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError
-from .rows import SPLITS, Dataset, Found, Row, complete
+from .rows import SPLITS, Dataset, Found, Row, complete, is_blank
 
 _KINDS = (".jsonl", ".csv")
+_LONGEST = 2**31 - 1  # characters of a cell, where csv would take 131,072
 _BETWEEN = "|"  # labels of a cell
 
 
@@ -106,6 +107,7 @@ def _object(line: str, place: str) -> dict:
 
 
 def _csv(file, path: Path) -> Iterator[tuple[int, dict]]:
+    csv.field_size_limit(_LONGEST)
     reader = csv.DictReader(file, strict=True)
     try:
         header = set(reader.fieldnames or ())
@@ -134,7 +136,7 @@ def _row(value: dict, number: int, multi_label: bool, place: str) -> Row:
 def _checked(text: object, key: str, place: str) -> str:
     if not isinstance(text, str):
         raise InputError(f'{place}: "{key}" must be a string')
-    if not text.strip():
+    if is_blank(text):
         raise InputError(f'{place}: "{key}" is empty; remove the row')
     try:
         text.encode()

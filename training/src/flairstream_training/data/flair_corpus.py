@@ -4,7 +4,7 @@ import difflib
 import inspect
 
 from ..errors import InputError
-from .rows import Found, Row
+from .rows import Found, Row, is_blank
 
 _SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 
@@ -18,7 +18,7 @@ def find(name: str) -> Found:
         if sentences is None:
             continue
         rows = [_row(sentence, number) for number, sentence in enumerate(sentences, 1)]
-        splits[split] = [row for row in rows if row.text.strip()]
+        splits[split] = [row for row in rows if not is_blank(row.text)]
         if len(splits[split]) < len(rows):
             notes.append(f"{split}: {len(rows) - len(splits[split]):,} rows without a text were left out")
     every = [row for rows in splits.values() for row in rows]

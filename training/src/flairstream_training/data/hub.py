@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from ..errors import InputError
-from .rows import Found, Row
+from .rows import Found, Row, is_blank
 
 # What splits and columns are called where they are not called what we call them.
 _SPLITS = {"train": ("train",), "validation": ("validation", "dev", "valid", "val"), "test": ("test",)}
 _TEXTS = ("text", "sentence", "utterance", "content", "query", "question")
+_STRINGS = ("string", "large_string")
 _LABELS = ("label", "labels", "intent", "category", "class", "topic")
 
 
@@ -67,8 +68,8 @@ class _Columns:
 
     @classmethod
     def of(cls, features, what: str) -> "_Columns":
-        text = [name for name in _TEXTS if name in features][:1]
-        text = text or [name for name, feature in features.items() if getattr(feature, "dtype", "") == "string"]
+        strings = [name for name, feature in features.items() if getattr(feature, "dtype", "") in _STRINGS]
+        text = [name for name in _TEXTS if name in strings][:1] or strings
         classes = [name for name, feature in features.items() if hasattr(getattr(feature, "feature", feature), "names")]
         label = [name for name in _LABELS if name in features][:1] or classes
         for kind, found in (("texts", text), ("labels", label)):
@@ -87,7 +88,11 @@ class _Columns:
         for number, value in enumerate(table, 1):
             text, given = value[self._text], value[self._label]
             labels = (given or []) if self.multi_label else [given]
-            if text and text.strip() and all(label is not None and label != -1 and label != "" for label in labels):
+            if (
+                text
+                and not is_blank(text)
+                and all(label is not None and label != -1 and label != "" for label in labels)
+            ):
                 rows.append(Row(text, tuple(dict.fromkeys(map(self._name, labels))), number))
         return rows
 

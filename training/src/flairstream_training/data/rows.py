@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
+from .. import preprocessing
 from ..errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -89,6 +90,16 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
+def same_text(text: str) -> str:
+    """Equal for texts that count as the same: cleaned as Flair does, with white space as one space, in one case."""
+    return " ".join(preprocessing.clean(text).split()).casefold()
+
+
+def is_blank(text: str) -> bool:
+    """Whether cleaning leaves nothing to learn from or to classify."""
+    return not preprocessing.clean(text).strip()
+
+
 def complete(found: Found) -> Dataset:
     """Makes the splits that are missing, sets the reference rows aside and checks that a classifier can be made.
 
@@ -130,14 +141,17 @@ def _divide(rows: list[Row], purpose: str, parts: int) -> tuple[list[Row], list[
     left = Counter(label for row in rows for label in row.labels)
     alike: dict[str, list[Row]] = {}
     for row in rows:
-        alike.setdefault(row.text, []).append(row)
+        alike.setdefault(same_text(row.text), []).append(row)
     taken = set()
     for text in sorted(alike, key=lambda text: _hash(text, purpose)):
         lost = Counter(label for row in alike[text] for label in row.labels)
         if _hash(text, purpose)[0] % parts == 0 and all(left[label] > count for label, count in lost.items()):
             taken.add(text)
             left -= lost
-    return [row for row in rows if row.text not in taken], [row for row in rows if row.text in taken]
+    parted: tuple[list[Row], list[Row]] = ([], [])
+    for row in rows:
+        parted[same_text(row.text) in taken].append(row)
+    return parted
 
 
 def _hash(text: str, purpose: str) -> bytes:
