@@ -1,11 +1,14 @@
 import hashlib
+import html
 import json
 import re
+import signal
+from pathlib import Path
 
 import pytest
 
-from flairstream_training import bundle, evaluate, export, golden, serving, train
-from flairstream_training.errors import InputError
+from flairstream_training import bundle, card, evaluate, export, golden, serving, train
+from flairstream_training.errors import InputError, Stopped
 
 KEYS = [
     "format",
@@ -172,6 +175,76 @@ def test_a_failed_write_leaves_the_old_bundle(tmp_path):
         bundle.write(old, {"a": b"2", "no/such/folder": b""}, {"provenance": {}})
     assert (old / "a").read_bytes() == b"1"
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_stop_between_the_two_renames_leaves_the_old_bundle(tmp_path, monkeypatch, place):
+    """A signal may come before a rename or after it."""
+    old, rename, seen = tmp_path / "bundle", Path.rename, []
+    bundle.write(old, {"a": b"1"}, {"provenance": {}})
+
+    def stopped(self, target):
+        seen.append(target)
+        if len(seen) == place:
+            if place == 1:
+                rename(self, target)
+            raise Stopped(signal.SIGTERM)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(Stopped):
+        bundle.write(old, {"a": b"2"}, {"provenance": {}})
+    assert (old / "a").read_bytes() == b"1"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "lists no files"),
+        ("{}", "lists no files"),
+        ('{"files": ["a"]}', "lists no files"),
+        ('{"files": {}, "format": "other"}', 'its format is "other"'),
+        ('{"files": {"../a": {}}, "format": "flairstream.bundle/v1"}', "which is no name of a file"),
+        ('{"files": {"a\\\\b": {}}, "format": "flairstream.bundle/v1"}', "which is no name of a file"),
+        ('{"files": {"a": {}}, "format": "flairstream.bundle/v1"}', "is not the file"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(tmp_path, content, message):
+    (tmp_path / "bundle.json").write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        bundle.verify(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_files_of_an_export_are_known(trained):
+    assert {path.name for path in trained.bundle.iterdir()} == bundle.NAMES
+
+
+def test_labels_are_shown_as_they_are_in_tables(trained):
+    odd = ["a|b", "`c`", "two\nlines", "<i> & _x_ |"]
+    metrics = trained.manifest["provenance"]["metrics"]
+    rows = dict(zip(odd, 4 * list(metrics["per_class"].values()), strict=False))
+    provenance = {
+        **trained.manifest["provenance"],
+        "metrics": {**metrics, "per_class": rows, "confusion": [[1] * 4] * 4},
+    }
+    written = card.write({**trained.manifest, "labels": odd, "provenance": provenance})
+    lines = [line for line in written.split("\n") if line.startswith("| <code>")]
+    assert [line.count("|") for line in lines] == [6] * 4
+    assert "Labels: <code>a&#124;b</code>, <code>&#96;c&#96;</code>, <code>two lines</code>, " in written
+    assert "rows of <code>a&#124;b</code> get <code>&#96;c&#96;</code>" in written
+    assert [html.unescape(line.split("</code>")[0].removeprefix("| <code>")) for line in lines] == [
+        *odd[:2],
+        "two lines",
+        odd[3],
+    ]
+
+
+def test_a_card_of_more_labels_than_are_listed_has_no_empty_table(trained):
+    metrics = {**trained.manifest["provenance"]["metrics"], "per_class": {}}
+    written = card.write({**trained.manifest, "provenance": {**trained.manifest["provenance"], "metrics": metrics}})
+    assert "| label |" not in written
 
 
 def _request(tmp_path) -> export.Request:

@@ -107,3 +107,15 @@ def test_one_graph_alone_can_be_had(trained, data_folder, tmp_path):
     assert not (out / "model_int8.onnx").exists()
     assert manifest["tolerances"]["graph"] < 1e-3
     assert "fp32_graph" not in manifest["provenance"]["metrics"]
+
+
+def test_a_notice_whose_name_is_taken_is_refused(capsys, data_folder, base, tmp_path):
+    def notices(*paths: str) -> list[str]:
+        for path in paths:
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_text("a licence")
+        given = [part for path in paths for part in ("--notice", f"{tmp_path}/{path}")]
+        return train_arguments(data_folder, base, tmp_path / "out", *given)
+
+    assert 'the bundle has another file "README.md": rename one' in refused(capsys, *notices("README.md"))
+    assert 'another file "LICENSE"' in refused(capsys, *notices("one/LICENSE", "two/LICENSE"))

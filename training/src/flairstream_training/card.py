@@ -1,5 +1,7 @@
 """The model card: README.md of the bundle."""
 
+import string
+
 from .bundle import FP32, INT8
 
 CONFUSIONS = 10  # the most frequent ones are listed
@@ -29,11 +31,7 @@ Measured on {rows:,} held-out rows of {data_name}.{right}
 
 `{graph}` loses {accuracy_loss:.2f} percentage points of accuracy against Flair in fp32. McNemar's exact test, on the
 rows that only one of them gets right, gives p = {mcnemar_p:.3g}: it {tells} them apart.
-
-| label | precision | recall | F1 | rows |
-|---|---|---|---|---|
-{class_lines}
-{confusion}
+{classes}{confusion}
 ### Calibration
 
 {calibration}
@@ -119,7 +117,7 @@ def write(manifest: dict) -> str:
         name=manifest["name"],
         version=manifest["version"],
         task=_TASK[task].format(labels=len(manifest["labels"]), threshold=manifest.get("threshold")),
-        labels=", ".join(f"`{label}`" for label in manifest["labels"]),
+        labels=", ".join(map(_code, manifest["labels"])),
         graph=manifest["graph"],
         hidden_size=manifest["hidden_size"],
         max_tokens=manifest["max_tokens"],
@@ -145,7 +143,7 @@ def _figures(manifest: dict) -> dict:
         "accuracy_loss": 100 * metrics["accuracy_loss"],
         "mcnemar_p": metrics["mcnemar_p"],
         "tells": "tells" if metrics["mcnemar_p"] < 0.05 else "does not tell",
-        "class_lines": "\n".join(_class_line(label, values) for label, values in metrics["per_class"].items()),
+        "classes": _classes(metrics["per_class"]),
         "confusion": _confusion(manifest["labels"], metrics.get("confusion")),
         "calibration": _CALIBRATION.format(**metrics["calibration"]),
     }
@@ -179,9 +177,17 @@ def _graph_line(name: str, values: dict) -> str:
     )
 
 
+def _classes(figures: dict[str, dict]) -> str:
+    """The table of labels; nothing where there are too many for one."""
+    if not figures:
+        return ""
+    lines = (_class_line(label, values) for label, values in figures.items())
+    return "\n".join(["", "| label | precision | recall | F1 | rows |", "|---|---|---|---|---|", *lines, ""])
+
+
 def _class_line(label: str, values: dict) -> str:
     return (
-        f"| `{label}` | {values['precision']:.2%} | {values['recall']:.2%} "
+        f"| {_code(label)} | {values['precision']:.2%} | {values['recall']:.2%} "
         f"| {values['f1']:.4f} | {values['support']:,} |"
     )
 
@@ -199,8 +205,16 @@ def _confusion(labels: list[str], matrix: list[list[int]] | None) -> str:
     places = range(len(labels))
     mistakes = [(matrix[i][j], labels[i], labels[j]) for i in places for j in places if i != j and matrix[i][j]]
     worst = sorted(mistakes, key=lambda mistake: -mistake[0])[:CONFUSIONS]
-    lines = [f"- {count:,} rows of `{true}` get `{predicted}`" for count, true, predicted in worst]
+    lines = [f"- {count:,} rows of {_code(true)} get {_code(predicted)}" for count, true, predicted in worst]
     return "\n".join(["", f"What it takes for what, at most {CONFUSIONS} pairs:", "", *(lines or ["- nothing"]), ""])
+
+
+def _code(label: str) -> str:
+    """A label as code, also within a table: what Markdown would read in it is written as HTML."""
+    if label.isprintable() and not set("|`") & set(label):
+        return f"`{label}`"
+    marks = "".join(f"&#{ord(mark)};" if mark in string.punctuation else mark for mark in " ".join(label.split()))
+    return f"<code>{marks}</code>"
 
 
 def _pairs(values: dict) -> str:
