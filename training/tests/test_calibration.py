@@ -119,3 +119,15 @@ def test_a_bundles_calibration_fits_its_scores(trained):
     got = fitted.apply(scores)
     assert got[0].sum() == pytest.approx(1, abs=1e-6)
     assert np.isnan(got[1]).all()
+
+
+def test_scores_next_to_certain_are_told_apart():
+    """Those of a sure model differ only in their distance to 0 or 1."""
+    shares = {1 - 4e-9: 0.9, 1 - 4e-7: 0.6, 0.5: 0.4, 4e-7: 0.2, 4e-9: 0.0}
+    probabilities, right = (
+        np.repeat(list(shares), 100),
+        np.concatenate([np.arange(100) < 100 * y for y in shares.values()]),
+    )
+    x, y = calibration._points(probabilities, right)
+    assert x == sorted(set(x))
+    np.testing.assert_allclose(np.interp(list(shares), x, y), list(shares.values()), atol=1e-3)

@@ -40,6 +40,12 @@ def test_learning_curves_are_those_of_flairs_file(tmp_path):
     assert written(figure).startswith(b"\x89PNG")
 
 
+def test_learning_curves_of_several_labels_have_no_accuracy(tmp_path):
+    path = tmp_path / "loss.tsv"
+    path.write_text("".join(line.rpartition("\t")[0] + "\n" for line in LOSS_TSV.splitlines()))
+    assert [line.get_label() for line in plots.learning_curves(path).axes[1].lines] == ["macro F1"]
+
+
 def test_learning_curves_without_a_file_or_an_epoch_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"no learning curves: .*loss\.tsv: No such file"):
         plots.learning_curves(tmp_path / "loss.tsv")

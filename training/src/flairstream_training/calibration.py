@@ -8,6 +8,7 @@ single-label model is divided by its sum again, or is uniform where that is 0.
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ FEWEST = 10  # rows that must be wrong, or have a label and not have it, for any
 SEPARATED = 0.999  # from this area under the ROC curve on there is nothing for isotonic regression to mend
 DIGITS = 6
 
+_FINEST = 1e-10  # distance to 0 or 1
 _TINY = np.finfo(np.float64).tiny
 _TEMPERATURES = (0.1, 10.0)
 
@@ -74,22 +76,32 @@ def fit(scores: np.ndarray, truth: np.ndarray, labels: list[str], multi_label: b
 
 def error(scores: np.ndarray, truth: np.ndarray, multi_label: bool) -> float:
     """The expected calibration error of each row's most probable label, or of every label of a multi-label model."""
+    return binned_error(*predictions(scores, truth, multi_label))
+
+
+def predictions(scores: np.ndarray, truth: np.ndarray, multi_label: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The probability of each prediction, and whether it is right.
+
+    A prediction is the most probable label of a row, or every label of a row of a multi-label model.
+    """
     seen = ~np.isnan(scores).any(axis=1)
     scores, truth = scores[seen], truth[seen]
-    if not len(scores):
-        return 0.0
     if multi_label:
-        return binned_error(scores.ravel(), truth.ravel())
+        return scores.ravel(), truth.ravel()
     best = scores.argmax(axis=1, keepdims=True)
-    return binned_error(np.take_along_axis(scores, best, 1)[:, 0], np.take_along_axis(truth, best, 1)[:, 0])
+    return np.take_along_axis(scores, best, 1)[:, 0], np.take_along_axis(truth, best, 1)[:, 0]
+
+
+def bins(probabilities: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """[bins, 3]: mean probability, share that is right and number of each of ten bins of equally many."""
+    parts = [part for part in np.array_split(np.argsort(probabilities, kind="stable"), BINS) if len(part)]
+    return np.array([(probabilities[part].mean(), right[part].mean(), len(part)) for part in parts]).reshape(-1, 3)
 
 
 def binned_error(probabilities: np.ndarray, right: np.ndarray) -> float:
-    """The mean distance of probability and share, over ten bins of equally many."""
-    order = np.argsort(probabilities, kind="stable")
-    bins = [part for part in np.array_split(order, BINS) if len(part)]
-    distances = [abs(probabilities[part].mean() - right[part].mean()) * len(part) for part in bins]
-    return float(sum(distances) / len(order))
+    """The mean distance of probability and share, over the bins; 0 where there is no prediction."""
+    probability, share, count = bins(probabilities, right).T
+    return float(np.abs(probability - share) @ count / max(len(right), 1))
 
 
 def content(calibration: Calibration, rows: int, measured: dict) -> bytes:
@@ -152,6 +164,12 @@ def _isotonic_helps(probabilities: np.ndarray, right: np.ndarray) -> bool:
 def _points(probabilities: np.ndarray, right: np.ndarray) -> Points:
     """The breakpoints of isotonic regression: only those at which its line bends."""
     fitted = IsotonicRegression(y_min=0, y_max=1, increasing=True, out_of_bounds="clip").fit(probabilities, right)
-    x, first = np.unique(fitted.X_thresholds_.round(DIGITS), return_index=True)
+    x, first = np.unique([_rounded(x) for x in fitted.X_thresholds_.tolist()], return_index=True)
     y = np.maximum.accumulate(fitted.y_thresholds_[first].round(DIGITS))
     return x.tolist(), y.tolist()
+
+
+def _rounded(probability: float) -> float:
+    """To DIGITS significant digits of its distance to 0 or 1: a sure model's differ only there."""
+    near = max(min(probability, 1 - probability), _FINEST)
+    return round(probability, DIGITS - 1 - math.floor(math.log10(near)))

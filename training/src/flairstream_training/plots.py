@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from .calibration import BINS, binned_error
+from .calibration import binned_error, bins, predictions
 from .errors import InputError
 from .report import Report
 from .search.plan import Plan, Trial, best, shown
@@ -36,7 +36,9 @@ def learning_curves(loss_file: Path) -> Figure:
         (quality, (("DEV_F1", "macro F1", BLUE), ("DEV_ACCURACY", "accuracy", ORANGE))),
     ):
         for column, name, colour in lines:
-            axes.plot(steps, [_number(row.get(column)) for row in epochs], "o-", color=colour, label=name)
+            if column not in epochs[0]:  # accuracy, where a row may have several labels
+                continue
+            axes.plot(steps, [_number(row[column]) for row in epochs], "o-", color=colour, label=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.legend()
@@ -70,19 +72,18 @@ def calibration(
     """Reliability diagram: how often predictions of a probability are right, before and after calibration.
 
     scores, calibrated and truth are [rows, labels]; rows without a score do not count. A prediction is the most
-    probable label of a row, or with several labels a row each of them. Points and errors are those of
-    calibration.binned_error: ten bins of equally many predictions.
+    probable label of a row, or with several labels a row each of them. Points are calibration.bins, ten of equally many
+    predictions; errors are calibration.binned_error.
     """
     truth = np.asarray(truth, bool)
     figure = _figure(5.2, 5.6)
     diagram, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     diagram.plot([0, 1], [0, 1], "--", color=GREY, label="perfect")
     for values, name, colour in ((scores, "as served", BLUE), (calibrated, "calibrated", ORANGE)):
-        probabilities, right = _predictions(values, truth, multi_label)
-        bins = np.array_split(np.argsort(probabilities, kind="stable"), BINS)
-        points = [(probabilities[part].mean(), right[part].mean()) for part in bins if len(part)]
+        probabilities, right = predictions(np.asarray(values, float), truth, multi_label)
+        means, shares, _ = bins(probabilities, right).T
         error = binned_error(probabilities, right)
-        diagram.plot(*zip(*points, strict=True), "o-", color=colour, label=f"{name}: error {error:.2%}")
+        diagram.plot(means, shares, "o-", color=colour, label=f"{name}: error {error:.2%}")
         histogram.hist(probabilities, bins=_BINS, range=(0, 1), histtype="step", color=colour)
     diagram.set(title=f"Calibration on {len(right):,} predictions", ylabel="share that was right", ylim=(0, 1.02))
     diagram.legend(loc="upper left")
@@ -147,7 +148,7 @@ def _epochs(path: Path) -> list[dict[str, str]]:
 def _number(cell: str | None) -> float:
     try:
         return float(cell)
-    except (TypeError, ValueError):  # a column that this training does not have
+    except (TypeError, ValueError):  # a line that was cut off
         return math.nan
 
 
@@ -171,16 +172,6 @@ def _list_worst(axes: Axes, counts: np.ndarray, labels: Sequence[str]) -> None:
     axes.set_title("Most frequent confusions", loc="left", fontsize=10)
     axes.text(0, 0.98, "\n".join(lines), va="top", fontsize=9, linespacing=1.6, transform=axes.transAxes)
     axes.axis("off")
-
-
-def _predictions(scores: np.ndarray, truth: np.ndarray, multi_label: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The probability of each prediction, and whether it is right."""
-    seen = ~np.isnan(scores).any(axis=1)
-    scores, truth = np.asarray(scores, float)[seen], truth[seen]
-    if multi_label:
-        return scores.ravel(), truth.ravel()
-    rows = np.arange(len(scores))
-    return scores.max(axis=1), truth[rows, scores.argmax(axis=1)]
 
 
 def _over_time(axes: Axes, ended: Sequence[Trial]) -> None:
