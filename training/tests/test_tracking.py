@@ -79,6 +79,17 @@ def test_a_full_disk_leaves_no_half_line(tmp_path):
     assert done.stdout == "refused\n[1, 3]\n"
 
 
+def test_a_line_that_was_written_whole_stays_where_the_disk_does_not_say_so(tmp_path, monkeypatch):
+    spool = Spool(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(OSError, match="Input/output"):
+        fill(spool, 1)
+    monkeypatch.undo()
+    spool.mark(spool.unsent(1)[-1].end)  # the sender was quick
+    fill(spool, 2)
+    assert numbers(spool) == [2]
+
+
 class Server:
     """Takes up to three records at a time, while it is up."""
 
@@ -106,7 +117,7 @@ def quick(monkeypatch):
 @pytest.mark.usefixtures("quick")
 def test_a_sender_sends_all_in_order_over_an_outage(tmp_path, capsys):
     spool, server = Spool(tmp_path), Server()
-    sending = Sender(spool, server.send)
+    sending = Sender(spool, server.send, server.up.is_set)
     fill(spool, *range(10))
     assert sending.flush() == ""
     server.up.clear()
@@ -122,10 +133,26 @@ def test_a_sender_sends_all_in_order_over_an_outage(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_record_that_breaks_the_client_is_left_out_and_a_missing_secret_is_waited_for(tmp_path, capsys):
+    spool, got, faults = Spool(tmp_path), [], iter([InputError("TOKEN_FILE is empty"), ValueError("odd")])
+
+    def send(batch) -> int:
+        for fault in faults:
+            raise fault
+        got.extend(kept.record["n"] for kept in batch)
+        return batch[-1].end
+
+    fill(spool, 1, 2, 3)
+    assert Sender(spool, send, lambda: True).close() == ""
+    assert got == [2, 3]
+    assert "a record cannot be sent and is left out: ValueError" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_sender_gives_up_at_the_end_and_says_what_is_left(tmp_path):
     spool, server = Spool(tmp_path), Server()
     server.up.clear()
-    sending = Sender(spool, server.send)
+    sending = Sender(spool, server.send, server.up.is_set)
     fill(spool, 1, 2)
     assert sending.close() == "2 records are not sent: the server is away"
     assert numbers(Spool(tmp_path)) == [1, 2]

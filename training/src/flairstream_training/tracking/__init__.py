@@ -47,8 +47,11 @@ class Tracker(Protocol):
     def flush(self) -> str:
         """Waits a bounded time until all is sent; returns what is not, in one line."""
 
-    def finish(self, failure: str = "") -> None:
-        """Ends the run, as failed where a reason is given; waits a bounded time for what is not sent yet."""
+    def finish(self, failure: str = "", stopped: bool = False) -> None:
+        """Ends the run, as failed where a reason is given; waits a bounded time for what is not sent yet.
+
+        stopped: the program was told to end, and is ended by force soon: waits a few seconds only.
+        """
 
 
 class NoTracker:
@@ -83,7 +86,7 @@ class NoTracker:
     def flush(self) -> str:
         return ""
 
-    def finish(self, failure: str = "") -> None:
+    def finish(self, failure: str = "", stopped: bool = False) -> None:
         pass
 
 
@@ -109,12 +112,20 @@ def open(url: str, run_name: str, work: Path) -> Tracker:  # noqa: A001 - read a
 def sync(work: Path) -> list[str]:
     """Sends what the trainings below a work folder kept; returns the runs' pages.
 
-    InputError where a training is still running there, or not all could be sent.
+    InputError, after all were tried, where a training is still running there, or not all could be sent.
     """
     folders = sorted(path.parent for path in work.rglob(f"tracking/{run.FILE}"))
     if not folders:
         raise InputError(f"nothing was tracked in {work}: give the --work folder of a training with --track")
-    return [_sync(folder) for folder in folders]
+    pages, faults = [], []
+    for folder in folders:
+        try:
+            pages.append(_sync(folder))
+        except InputError as err:
+            faults.append(str(err))
+    if faults:
+        raise InputError("; ".join(faults))
+    return pages
 
 
 def _sync(folder: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import InputError
 from . import mlflow_client, run
 from .mlflow_delivery import Delivery
-from .sender import Sender, say
+from .sender import LONGEST_WAIT_SECONDS, STOPPED_SECONDS, Sender, say
 from .spool import Spool
 
 _DESCRIPTION = "mlflow.note.content"  # the tag that MLflow's page shows above a run
@@ -28,7 +28,7 @@ class MLflowTracker:
             self._steps |= dict.fromkeys(record.get("metrics", ()), record.get("step", 0))
         self._children: list[MLflowTracker] = []
         self._broken = False
-        self._sender = Sender(self._spool, self._delivery.send)
+        self._sender = Sender(self._spool, self._delivery.send, mlflow_client.answers)
 
     @classmethod
     def begin(cls, url: str, name: str, folder: Path) -> "MLflowTracker":
@@ -114,20 +114,20 @@ class MLflowTracker:
     def flush(self) -> str:
         return self._sender.flush()
 
-    def finish(self, failure: str = "") -> None:
+    def finish(self, failure: str = "", stopped: bool = False) -> None:
         if failure:
             self.tags({"failure": failure})
         self._keep({"kind": "status", "status": "FAILED" if failure else "FINISHED", "time": _now()})
         if self._above:
             self._sender.close_when_sent()  # the run above waits for it
-        elif left := self.close():
+        elif left := self.close(STOPPED_SECONDS if stopped else LONGEST_WAIT_SECONDS):
             say(f"{left}. It is kept: flairstream-train sync {self._folder.parent} sends it")
 
-    def close(self) -> str:
+    def close(self, seconds: float = LONGEST_WAIT_SECONDS) -> str:
         """Ends the sending, of the runs below too, after a last bounded wait; returns what is not sent, in one line."""
-        left = self._sender.close()
+        left = self._sender.close(seconds)
         for child in self._children:
-            left = (child._sender.stop() if left else child._sender.close()) or left
+            left = (child._sender.stop() if left else child._sender.close(seconds)) or left
         return left
 
     def _keep(self, record: dict, at_once: bool = True) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient  # takes seconds to import
 
 _SECRETS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+_HIDDEN = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
+_ANSWER_SECONDS = 5.0
 _TRY_AGAIN = (401, 403, 408, 429)  # credentials are rotated while a training runs
 _CLIENT = {  # its own defaults try for minutes; what must not be lost is tried again by the sender
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -58,7 +60,7 @@ def connect() -> "MlflowClient":
     try:
         made.search_experiments(max_results=1)
     except errors() as err:
-        refused = not temporary(err) or _status(err) in (401, 403)
+        refused = not temporary(err) or _status(err) in (401, 403, 404)
         raise (InputError if refused else UnreachableError)(reason(err)) from None
     return made
 
@@ -70,15 +72,28 @@ def errors() -> tuple[type[Exception], ...]:
     return MlflowException, requests.RequestException
 
 
+def answers() -> bool:
+    """Whether the server says anything at all within a few seconds."""
+    try:
+        requests.get(f"{server()}/health", timeout=_ANSWER_SECONDS, allow_redirects=False)
+    except requests.RequestException:
+        return False
+    return True
+
+
 def temporary(err: Exception) -> bool:
-    """Whether the same request may go well later."""
+    """Whether the same request may go well later; a refusal that is not MLflow's own may be of a proxy before it."""
+    if not isinstance(err, errors()):
+        return False
     status = _status(err)
-    return not 400 <= status < 500 or status in _TRY_AGAIN
+    return not 400 <= status < 500 or status in _TRY_AGAIN or _by_proxy(err)
 
 
 def reason(err: Exception) -> str:
-    """One of errors() in one line, with the remedy where there is one."""
-    text, status = " ".join(str(err).split()), _status(err)
+    """What a request came to in one line, with the remedy where there is one."""
+    if not isinstance(err, errors()):
+        return type(err).__name__
+    text, status = " ".join(credentials.hidden(str(err), *_HIDDEN).split()), _status(err)
     text = text.replace(urlsplit(_uri()).netloc, urlsplit(server()).netloc)  # without credentials
     where = f"the MLflow server at {server()}"
     if "Invalid Host" in text:
@@ -99,9 +114,25 @@ def reason(err: Exception) -> str:
 
 def _uri() -> str:
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if urlsplit(uri).scheme not in ("http", "https"):
+    if urlsplit(uri).scheme not in ("http", "https") or not uri.isprintable():
         raise InputError("mlflow:// needs MLFLOW_TRACKING_URI, the server's address, e.g. http://127.0.0.1:5000")
     return uri
+
+
+def _by_proxy(err: Exception) -> bool:
+    """Whether a 4xx has no MLflow error code in it; what MLflow's client refuses by itself has no answer."""
+    from mlflow.exceptions import RestException
+
+    match err:
+        case RestException():
+            return "error_code" not in err.json
+        case requests.RequestException():
+            try:
+                return "error_code" not in err.response.json()
+            except (ValueError, TypeError):
+                return True
+        case _:
+            return "failed with error code" in str(err)
 
 
 def _status(err: Exception) -> int:

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from . import mlflow_client
@@ -17,6 +18,7 @@ from .spool import Kept
 
 _AT_ONCE = {"metrics": 1000, "params": 100, "tags": 100}  # in one request, by MLflow's REST interface
 _LONGEST_KEY, _LONGEST = 250, {"params": 6000, "tags": 8000}  # characters
+_TRIES = 5  # of a record that the server answers with an error
 _KEY = "flairstream.key"
 _OTHER = re.compile(r"[^/\w.\- :]")  # what MLflow does not take in a name
 
@@ -28,20 +30,36 @@ class Delivery:
         self.run, self._folder, self._above = run, folder, above
         self._client = mlflow_client.client()
         self._told: set[str] = set()
+        self._window = sys.maxsize  # records sent in one go: fewer after a failure, so that one stands alone at last
+        self._failures = 0  # in a row
 
     def send(self, batch: list[Kept]) -> int:
         """Sends the first record, or all metrics up to the next record of another kind."""
         kind = batch[0].record["kind"]
-        alike = list(itertools.takewhile(lambda kept: kept.record["kind"] == "metrics", batch)) or batch[:1]
+        metrics = itertools.takewhile(lambda kept: kept.record["kind"] == "metrics", batch)
+        alike = list(itertools.islice(metrics, self._window)) or batch[:1]
         try:
             self.make()
             getattr(self, f"_send_{kind}")(*(kept.record for kept in alike))
         except mlflow_client.errors() as err:
-            if mlflow_client.temporary(err):
+            if mlflow_client.temporary(err) and not self._alone_at_fault(len(alike)):
                 self._client = mlflow_client.client()  # a secret that stands in a file may have changed
                 raise UnavailableError(mlflow_client.reason(err)) from None
             self._refused(kind, err)
+        self._failures, self._window = 0, min(2 * self._window, sys.maxsize)
         return alike[-1].end
+
+    def _alone_at_fault(self, records: int) -> bool:
+        """Whether it must be the record: tried often, by itself, while the server takes another request."""
+        self._failures += 1
+        self._window = max(1, records // 2)
+        if records > 1 or self._failures < _TRIES or not self.run.run_id:
+            return False
+        try:
+            self._client.get_run(self.run.run_id)
+        except mlflow_client.errors():
+            return False
+        return True
 
     def make(self) -> None:
         """Makes the run where the server has none yet."""
@@ -91,7 +109,20 @@ class Delivery:
     def _log(self, kind: str, entities: list) -> None:
         size = _AT_ONCE[kind]
         for start in range(0, len(entities), size):
-            self._client.log_batch(self.run.run_id, synchronous=True, **{kind: entities[start : start + size]})
+            self._log_apart(kind, entities[start : start + size])
+
+    def _log_apart(self, kind: str, entities: list) -> None:
+        """Halves what is refused: one entry must not take the others with it."""
+        try:
+            self._client.log_batch(self.run.run_id, synchronous=True, **{kind: entities})
+        except Exception as err:  # a name or value may be refused before it is sent, in many ways
+            if mlflow_client.temporary(err):
+                raise
+            if len(entities) == 1:
+                self._refused(kind, err)
+                return
+            for half in (entities[: len(entities) // 2], entities[len(entities) // 2 :]):
+                self._log_apart(kind, half)
 
     def _send_files(self, record: dict) -> None:
         """File by file: so a refusal is told from an outage."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..errors import InputError
 from .spool import Kept, Spool
 
 BATCH = 1000  # records that are looked at in one go
@@ -14,6 +15,8 @@ FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 60.0
 GRACE_SECONDS = 20.0  # for which a server that does not answer is waited for at the end
 LONGEST_WAIT_SECONDS = 600.0  # for which a slow one is
+STOPPED_SECONDS = 3.0  # for which all is waited for when the program is told to stop
+_LOOK_SECONDS = 0.5  # between two looks at the clock while waiting
 _STOP_SECONDS = 2.0  # for which a request under way is waited for
 
 
@@ -27,14 +30,18 @@ def say(line: str) -> None:
 
 
 class Sender:
-    """send gets the next records and returns the end of the last one that it dealt with (at least one)."""
+    """send gets the next records and returns the end of the last one that it dealt with (at least one).
 
-    def __init__(self, spool: Spool, send: Callable[[list[Kept]], int]) -> None:
-        self._spool, self._send = spool, send
+    answers says within a few seconds whether the server is there: one that is slow is waited for longer.
+    """
+
+    def __init__(self, spool: Spool, send: Callable[[list[Kept]], int], answers: Callable[[], bool]) -> None:
+        self._spool, self._send, self._answers = spool, send, answers
         self._changed = threading.Condition()
         self._hurry, self._given_up = threading.Event(), threading.Event()
         self._closing = False
         self._failing_since = 0.0  # 0: the last try went well
+        self._progress = time.monotonic()  # when something was sent, or the server was seen to be there
         self._reason = ""
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
@@ -44,19 +51,20 @@ class Sender:
         with self._changed:
             self._changed.notify_all()
 
-    def flush(self) -> str:
+    def flush(self, seconds: float = LONGEST_WAIT_SECONDS) -> str:
         """Waits until all is sent, or the server does not answer or is too slow: then returns what is not sent."""
         began = time.monotonic()
         self._hurry.set()
-        with self._changed:
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._sent_all() or self._hopeless(began), LONGEST_WAIT_SECONDS)
-            self._hurry.clear()
+        self.wake()
+        while time.monotonic() - began < seconds and not self._sent_all() and not self._hopeless(began):
+            with self._changed:
+                self._changed.wait(_LOOK_SECONDS)
+        self._hurry.clear()
         return self._left()
 
-    def close(self) -> str:
+    def close(self, seconds: float = LONGEST_WAIT_SECONDS) -> str:
         """Flushes, then ends the thread; returns what is not sent."""
-        self.flush()
+        self.flush(seconds)
         return self.stop()
 
     def close_when_sent(self) -> None:
@@ -78,14 +86,17 @@ class Sender:
         while not self._given_up.is_set() and (batch := self._next()):
             try:
                 end = self._send(batch)
-            except Exception as err:  # whatever a tracker's client raises must not end the thread
-                self._failed(str(err) if isinstance(err, UnavailableError) else type(err).__name__)
+            except (UnavailableError, InputError) as err:  # the second, e.g., of a secret's file
+                self._failed(str(err))
                 self._pause(delay * random.uniform(0.8, 1.2))
                 delay = min(2 * delay, LONGEST_DELAY_SECONDS)
-            else:
-                self._went_well(end)
-                delay = FIRST_DELAY_SECONDS
-                self._hurry.wait(LINGER_SECONDS)
+                continue
+            except Exception as err:  # it would go wrong for ever, and keep all that follows
+                say(f"a record cannot be sent and is left out: {type(err).__name__}")
+                end = batch[0].end
+            self._went_well(end)
+            delay = FIRST_DELAY_SECONDS
+            self._hurry.wait(LINGER_SECONDS)
         self._spool.close()
 
     def _next(self) -> list[Kept]:
@@ -108,7 +119,7 @@ class Sender:
             self._spool.mark(end)
             if self._failing_since:
                 say("the server is back")
-            self._failing_since, self._reason = 0.0, ""
+            self._failing_since, self._reason, self._progress = 0.0, "", time.monotonic()
             self._changed.notify_all()
 
     def _pause(self, seconds: float) -> None:
@@ -126,4 +137,13 @@ class Sender:
         return not self._spool.unsent(1)
 
     def _hopeless(self, began: float) -> bool:
-        return bool(self._failing_since) and time.monotonic() - max(began, self._failing_since) > GRACE_SECONDS
+        now = time.monotonic()
+        if now - max(began, self._failing_since or self._progress) <= GRACE_SECONDS:
+            return False
+        if self._failing_since:
+            return True
+        self._progress = time.monotonic()
+        if self._answers():
+            return False
+        self._reason = self._reason or "the server does not answer"
+        return True

@@ -5,6 +5,7 @@ a power cut loses at most the metrics of the last second.
 """
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -41,16 +42,13 @@ class Spool:
     def append(self, record: dict, at_once: bool = True) -> None:
         """Keeps a record; at_once: on the disk when this returns, else within about a second."""
         size = os.fstat(self._file).st_size
-        try:
-            line = json.dumps(record).encode() + b"\n"
-            if os.write(self._file, line) < len(line):
-                raise OSError("no space left on the disk")
-            if at_once or time.monotonic() - self._synced > _SYNC_SECONDS:
-                os.fsync(self._file)
-                self._synced = time.monotonic()
-        except OSError:
+        line = json.dumps(record).encode() + b"\n"
+        if os.write(self._file, line) < len(line):
             os.ftruncate(self._file, size)
-            raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if at_once or time.monotonic() - self._synced > _SYNC_SECONDS:
+            os.fsync(self._file)  # where it fails the whole line stays: the sender may have read it
+            self._synced = time.monotonic()
 
     def records(self) -> Iterator[dict]:
         """All that was ever kept."""
