@@ -35,6 +35,7 @@ class HyperParameters:
             "max_tokens: at least 3": self.max_tokens < 3,
             "patience: at least 0": self.patience < 0,
             f"class_weights: {' or '.join(CLASS_WEIGHTS)}": self.class_weights not in CLASS_WEIGHTS,
+            "seed: at least 0 and below 2**32": not 0 <= self.seed < 2**32,  # what NumPy takes
             "threads: at least 1": self.threads < 1,
         }
         for rule, broken in wrong.items():

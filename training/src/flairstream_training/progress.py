@@ -40,7 +40,7 @@ class Progress(TrainerPlugin):
                 self._figures["training loss"] = record.value
             case ("dev", "loss"):
                 self._figures["validation loss"] = record.value
-            case ("dev", "accuracy"):
+            case ("dev", "accuracy") if not self.model.multi_label:
                 self._figures["accuracy"] = record.value
             case ("dev", "macro avg", "f1-score"):
                 self._figures["macro F1"] = record.value

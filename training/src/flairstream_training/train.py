@@ -120,16 +120,19 @@ def _fine_tune(
         save_final_model=False,
         create_file_logs=False,
         create_loss_file=False,
-        plugins=[Finite(params.learning_rate), progress, _loss_file(work, done), *plugins],
+        plugins=[Finite(params.learning_rate), progress, _loss_file(work, done, dataset.multi_label), *plugins],
     )
 
 
-def _loss_file(work: Path, done: int) -> LossFilePlugin:
-    """Flair's table of losses, loss.tsv, without what a run that was killed wrote after its last checkpoint."""
+def _loss_file(work: Path, done: int, multi_label: bool) -> LossFilePlugin:
+    """Flair's table of losses, loss.tsv, without what a run that was killed wrote after its last checkpoint.
+
+    Nor is Flair's accuracy of several labels a row in it: it leaves out the rows that rightly get none.
+    """
     path = work / "loss.tsv"
     lines = path.read_text().splitlines(keepends=True)[: done + 1] if done and path.is_file() else []
     path.write_text("".join(lines))
-    figures = {"loss": "LOSS", ("macro avg", "f1-score"): "F1", "accuracy": "ACCURACY"}
+    figures = {"loss": "LOSS", ("macro avg", "f1-score"): "F1"} | ({} if multi_label else {"accuracy": "ACCURACY"})
     return LossFilePlugin(base_path=work, epoch=done, metrics_to_collect=figures)
 
 

@@ -47,6 +47,8 @@ class TrackerPlugin(TrainerPlugin):
         if name == ("train", "batch_loss"):
             rate = self.trainer.optimizer.param_groups[0]["lr"]
             self._hand_over({"train/batch_loss": float(record.value), "train/learning_rate": float(rate)})
+        elif name == ("dev", "accuracy") and self.model.multi_label:
+            return  # Flair's leaves out the rows that rightly get no label
         elif name in _EPOCH:
             self._epoch[_EPOCH[name]] = float(record.value)
 
