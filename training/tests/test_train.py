@@ -265,7 +265,7 @@ def test_an_activation_that_is_not_exported_is_refused_before_training(data_fold
     config = other / "config.json"
     config.write_text(config.read_text().replace('"gelu"', '"relu"'))
     dataset = data.load(data.split_paths(data_folder, {}), "", "", "")
-    with pytest.raises(InputError, match='cannot export this classifier exactly: activation "relu"'):
+    with pytest.raises(InputError, match='cannot export a model with the activation "relu": only "gelu"'):
         train.train(dataset, str(other), HyperParameters(), tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
