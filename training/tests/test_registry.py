@@ -169,6 +169,34 @@ def test_a_version_belongs_to_the_run_that_made_it(name, get, mlflow_server, tmp
         assert bundle.digest(got) == bundle.digest(folder)
 
 
+@pytest.mark.parametrize("manifest_too", [False, True])
+def test_an_upload_that_was_cut_off_is_gone_on_with(name, mlflow_server, tmp_path, manifest_too):
+    post = f"{mlflow_server}/api/2.0/mlflow/runs/create"
+    tracker = NoTracker()
+    run = requests.post(post, json={"experiment_id": "0"}, timeout=30).json()["run"]["info"]
+    tracker.run_id = run["run_id"]
+    folder = tiny_bundle.write(tmp_path / "bundle", GOOD, LABELS)
+    files = f"{mlflow_server}/api/2.0/mlflow-artifacts/artifacts/0/{run['run_id']}/artifacts/bundle"
+    requests.put(f"{files}/{bundle.FP32}", data=b"half", timeout=30).raise_for_status()
+    if manifest_too:
+        requests.put(f"{files}/bundle.json", data=(folder / "bundle.json").read_bytes(), timeout=30).raise_for_status()
+    registry.submit(folder, ROWS, f"mlflow://models/{name}", tracker, Kept())
+    place = registry.open_registry(registry.parse(f"mlflow://models/{name}"))
+    version = place.find("candidate")
+    assert version.source.endswith("/artifacts/bundle")
+    (tmp_path / "fetched").mkdir()
+    assert bundle.digest(registry.fetch(place, version, tmp_path / "fetched")) == bundle.digest(folder)
+
+
+def test_a_champion_that_changed_meanwhile_is_not_replaced(name, tmp_path):
+    submit(tiny_bundle.write(tmp_path / "one", GOOD, LABELS), name)
+    promotion = registry.promote(f"mlflow://models/{name}@candidate")
+    submit(tiny_bundle.write(tmp_path / "two", GOOD, LABELS, "1.0.1"), name)
+    promote(name)
+    with pytest.raises(InputError, match=f"the champion has changed meanwhile: it is {name} version 2 now"):
+        promotion.run()
+
+
 def test_run_and_version_name_each_other(name, get, tmp_path):
     folder = tiny_bundle.write(tmp_path / "bundle", GOOD, LABELS)
     tracker = tracking.open(f"mlflow://experiments/{name}", "tiny 1.0.0", tmp_path / "work")

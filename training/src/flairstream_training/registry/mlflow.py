@@ -121,31 +121,41 @@ class MLflowRegistry:
         return self._client.create_run(number, run_name=name)
 
     def _upload(self, bundle: Path, run: Run, digest: str) -> str:
-        """Uploads unless it is there already; never over another bundle, which a version may stand for."""
+        """Uploads unless it is there already; never over another bundle, which a version may stand for.
+
+        The manifest goes last: a folder without it is an upload that was cut off, and is gone on with.
+        """
         if not run.info.artifact_uri.startswith("mlflow-artifacts:"):
             raise InputError(
                 f"MLflow keeps artifacts at {run.info.artifact_uri}, where workers cannot fetch them: start the server "
                 "with --artifacts-destination (and not --no-serve-artifacts), and take a new experiment"
             )
         for path in (ARTIFACT, f"{ARTIFACT}-{digest[:12]}"):
-            present = {Path(file.path).name for file in self._client.list_artifacts(run.info.run_id, path)}
-            if bundles.MANIFEST in present and self._digest(run.info.run_id, path) == digest:
+            there = self._sizes(run.info.run_id, path)
+            ours = bundles.MANIFEST in there and self._digest(run.info.run_id, path) == digest
+            if ours and there == _sizes(bundle):
                 return path
-            if not present:
+            if ours or bundles.MANIFEST not in there:
                 break
-        self._client.log_artifacts(run.info.run_id, str(bundle), path)
+        for file in sorted(bundle.iterdir(), key=lambda file: file.name == bundles.MANIFEST):
+            self._client.log_artifact(run.info.run_id, str(file), path)
         return path
 
     def _check_upload(self, bundle: Path, run_id: str, path: str) -> None:
-        there = {Path(file.path).name: file.file_size for file in self._client.list_artifacts(run_id, path)}
-        ours = {file.name: file.stat().st_size for file in bundle.iterdir()}
-        if there != ours or self._digest(run_id, path) != bundles.digest(bundle):
+        if self._sizes(run_id, path) != _sizes(bundle) or self._digest(run_id, path) != bundles.digest(bundle):
             raise InputError("what arrived at the server is not the bundle: try again")
+
+    def _sizes(self, run_id: str, path: str) -> dict[str, int]:
+        return {Path(file.path).name: file.file_size for file in self._client.list_artifacts(run_id, path)}
 
     def _digest(self, run_id: str, path: str) -> str:
         with tempfile.TemporaryDirectory(prefix="flairstream-") as scratch:
             file = self._client.download_artifacts(run_id, f"{path}/{bundles.MANIFEST}", scratch)
             return bundles.digest(Path(file).parent)
+
+
+def _sizes(bundle: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_size for file in bundle.iterdir()}
 
 
 def _cut(text: str, limit: int) -> str:

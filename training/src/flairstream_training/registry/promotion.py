@@ -40,9 +40,15 @@ class Promotion:
         return self.champion is not None and self.champion.number == self.version.number
 
     def run(self) -> str:
-        """Makes it the champion, and remembers the former one; says how to go back."""
+        """Makes it the champion, and remembers the former one; says how to go back.
+
+        InputError where the champion is another by now than the one that was shown.
+        """
         if self.done:
             return f"{self.version} is the champion already"
+        now = self.registry.find(CHAMPION)
+        if (now and now.number) != (self.champion and self.champion.number):
+            raise InputError(f"the champion has changed meanwhile: it is {now or 'none'} now: look again, then promote")
         if self.champion:
             self.registry.tag(self.version, {PREVIOUS: self.champion.number})
         self.registry.alias(self.version, CHAMPION)
