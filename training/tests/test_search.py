@@ -65,6 +65,9 @@ if base == "silent":
 (folder / "model.pt").write_text("large")
 f1 = 1 - 0.1 * (math.log10(p["learning_rate"]) + 4) ** 2 - 0.05 * (p["batch_size"] != 16) - 0.01 * abs(p["epochs"] - 3)
 say(metrics={"train/loss": 0.5}, step=4)
+if base == "several":
+    say(figures={"macro_f1": f1, "loss": 1 - f1})
+    sys.exit()
 say(figures={"macro_f1": math.nan if base == "diverges" else f1, "accuracy": f1, "loss": 1 - f1})
 """
 
@@ -85,7 +88,7 @@ class Recorder(NoTracker):
         self.children[name] = Recorder()
         return self.children[name]
 
-    def finish(self, failure=""):
+    def finish(self, failure="", stopped=False):  # noqa: ARG002
         self.outcome = failure
 
 
@@ -177,6 +180,12 @@ def test_a_trial_that_fails_is_recorded_and_does_not_end_the_search(program, tmp
 def test_all_trials_may_fail(plan):
     trials = search.run(plan(2, base="killed"), Recorder())
     assert len(trials) == 2 and search.best(trials) is None
+
+
+def test_rows_with_several_labels_have_no_accuracy(plan):
+    (trial,) = trials = search.run(plan(1, base="several"), Recorder())
+    assert trial.macro_f1 is not None and trial.accuracy is None
+    assert outcome.text(plan(1, base="several"), trials).splitlines()[1].split()[3] == "-"
 
 
 def test_trials_run_at_the_same_time(plan, tmp_path):

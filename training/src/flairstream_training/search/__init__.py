@@ -171,7 +171,7 @@ def _trial(running: _Running, how: str) -> Trial:
     figures, failure = running.figures, running.failure
     if not failure and not figures:
         failure = how or f"its process ended without a result; see {running.process.folder / LOG}"
-    if not failure and not all(math.isfinite(figures[key]) for key in ("macro_f1", "accuracy", "loss")):
+    if not failure and not all(map(math.isfinite, figures.values())):
         failure = "its figures are not numbers: the training diverged; lower the learning rate"
     if failure:
         return Trial(running.number, dict(running.values), seconds, failure=failure)

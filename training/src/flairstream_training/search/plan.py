@@ -47,7 +47,7 @@ class Trial:
     values: dict[str, Value]
     seconds: float
     macro_f1: float | None = None
-    accuracy: float | None = None
+    accuracy: float | None = None  # None also where a row may have several labels
     loss: float | None = None
     failure: str = ""
 
