@@ -44,8 +44,9 @@ class Remembered(NoTracker):
     def folder(self, name, path) -> None:
         self.got[f"folder {name}"] = sorted(file.name for file in path.iterdir())
 
-    def finish(self, failure: str = "") -> None:
+    def finish(self, failure: str = "", stopped: bool = False) -> None:
         self.ends.append(failure)
+        self.stopped = stopped
 
 
 class Told(notify.Notifier):
@@ -177,6 +178,7 @@ def test_whatever_ends_it_early_is_told_and_raised(make_job, monkeypatch, error,
     assert (failed.kind, failed.severity) == ("training_failed", severity)
     assert failed.text.startswith(said)
     assert len(whole.tracker.ends) == 1
+    assert whole.tracker.stopped == (severity == "warning")
     assert not whole.request.out.exists()
 
 
@@ -184,7 +186,7 @@ def test_a_tracker_that_keeps_a_stopped_training_does_not_keep_the_notice(make_j
     from flairstream_training import job
 
     class Away(Remembered):
-        def finish(self, failure: str = "") -> None:
+        def finish(self, failure: str = "", stopped: bool = False) -> None:  # noqa: ARG002
             raise SystemExit(failure)  # killed while it waits
 
     def stop(*_, **__):

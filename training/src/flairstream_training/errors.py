@@ -37,6 +37,11 @@ def reason(err: BaseException) -> str:
             return f"{type(err).__name__}: the log says more"
 
 
+def is_stop(err: BaseException) -> bool:
+    """Whether somebody, or a platform, ended the program: it is to end soon, and may go on later."""
+    return isinstance(err, (Stopped, KeyboardInterrupt))
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

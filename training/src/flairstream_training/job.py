@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from . import base_model, bundle, plots, registry, report, train
 from .checkpoint import replace as replace_file
 from .data import Dataset
-from .errors import InputError, OutageError, reason
+from .errors import InputError, OutageError, is_stop, reason
 from .export import Request, export
 from .gate import RefusedError
 from .hyper_parameters import HyperParameters
@@ -77,7 +77,7 @@ def run(job: Job) -> Result:
         raise
     except BaseException as err:
         job.notifier.send(told.ended_early(err, "training"))  # first: a tracker may keep us until we are killed
-        job.tracker.finish(reason(err))
+        job.tracker.finish(reason(err), stopped=is_stop(err))
         raise
     job.tracker.finish()
     job.notifier.send(_finished(told, manifest, _compared(registered)))

@@ -3,7 +3,7 @@
 import datetime
 from dataclasses import dataclass
 
-from ..errors import Stopped, reason
+from ..errors import is_stop, reason
 from .notice import Notice
 
 
@@ -41,7 +41,7 @@ class RunNotices:
 
     def ended_early(self, err: BaseException, what: str) -> Notice:
         """Tells that a training or a search was stopped, or failed."""
-        if isinstance(err, (Stopped, KeyboardInterrupt)):
+        if is_stop(err):
             text = f"{reason(err)}; started again with the same arguments, it goes on where it was stopped"
             return self.make("training_failed", "warning", f"{what} stopped", text=text)
         return self.make("training_failed", "critical", f"{what} failed", text=reason(err))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from matplotlib.figure import Figure
 
 from .. import base_model, job
-from ..errors import reason
+from ..errors import is_stop, reason
 from ..hyper_parameters import HyperParameters
 from ..job import Job, Result
 from ..space import Space
@@ -45,7 +45,7 @@ def train_best(space: Space, last: Job, trials: int, parallel: int) -> Found:
         winner = outcome.winner(plan, ended)
     except BaseException as err:
         last.notifier.send(told.ended_early(err, "search"))
-        last.tracker.finish(reason(err))
+        last.tracker.finish(reason(err), stopped=is_stop(err))
         raise
     last.notifier.send(told.make("search_finished", "good", "search finished", _facts(ended, winner)))
     return Found(ended, winner, figure, job.run(replace(_job(plan, last, winner), started_at=told.started_at)))

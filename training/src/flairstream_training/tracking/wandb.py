@@ -106,7 +106,7 @@ class WandbTracker:
         """Nothing can be waited for before the end."""
         return f"W&B is offline: flairstream-train sync {self._folder.parent} sends it" if self._run.offline else ""
 
-    def finish(self, failure: str = "") -> None:
+    def finish(self, failure: str = "", stopped: bool = False) -> None:  # noqa: ARG002
         if failure:
             self.tags({"failure": failure})
         try:
