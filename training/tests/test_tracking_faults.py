@@ -115,6 +115,19 @@ def test_a_server_that_takes_requests_and_never_answers_is_given_up(tmp_path, mo
 
 
 @pytest.mark.usefixtures("server")
+def test_sync_tries_every_training_before_it_says_what_is_wrong(tmp_path):
+    for name in ("a", "c"):
+        tracking.open("mlflow://experiments/x", name, tmp_path / name).finish()
+    (tmp_path / "b" / "tracking").mkdir(parents=True)
+    (tmp_path / "b" / "tracking" / "run.json").write_text("torn")
+    (tmp_path / "c" / "tracking" / "sent").unlink()
+    with pytest.raises(InputError, match=r"b/tracking/run\.json is damaged") as caught:
+        tracking.sync(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "c" / "tracking" / "sent").exists()
+
+
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("secret", ["canary\nof two lines", "canary\x07", "canary\u2028", "canary-鍵"])
 def test_a_secret_that_no_header_takes_is_refused_and_not_shown(tmp_path, monkeypatch, secret):
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", secret)

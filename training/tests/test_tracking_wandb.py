@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 import wandb
@@ -101,6 +103,9 @@ def test_an_online_run_has_everything(server, online, tmp_path):
     tracker = tracking.open("wandb://team/topics", "one", tmp_path / "work")
     track(tracker, tmp_path)
     check(server, tracker.run_id)
+    told = repr((server.runs, server.history)).encode() + b"".join(server.files.values())
+    assert server.runs[tracker.run_id]["host"] == "training"
+    assert not [word for word in (sys.executable, str(Path(__file__)), "scikit-learn==") if word.encode() in told]
     assert tracker.url == f"{online.address}/team/topics/runs/{tracker.run_id}"
 
 
@@ -156,6 +161,31 @@ tracker.finish()
 """
 
 
+_WITHOUT_CORE = """
+import os, signal, sys
+from pathlib import Path
+from flairstream_training import tracking
+from flairstream_training.tracking import run
+work = Path(sys.argv[1])
+tracker = tracking.open("wandb://team/topics", "one", work)
+tracker.metrics({"loss": 0.5}, 1)
+children = [int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
+[core] = [pid for pid in children if b"wandb-core" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+os.kill(core, signal.SIGKILL)
+tracker.finish("NaN loss")
+run.lock(work / "tracking").close()  # nobody has it any more
+print("ended")
+"""
+
+
+@pytest.mark.usefixtures("online")
+def test_the_end_of_the_clients_other_process_does_not_end_the_training(tmp_path):
+    command = [sys.executable, "-c", _WITHOUT_CORE, str(tmp_path / "work")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.returncode) == ("ended\n", 0), done.stderr
+    assert f"It is kept: flairstream-train sync {tmp_path / 'work'} sends it" in done.stderr
+
+
 @pytest.mark.soak
 @pytest.mark.usefixtures("online")
 def test_a_killed_training_goes_on_in_its_run(server, tmp_path):
@@ -172,6 +202,19 @@ def test_a_killed_training_goes_on_in_its_run(server, tmp_path):
     out, _ = second.communicate(timeout=120)
     assert (out.strip(), second.returncode) == (run_id, 0)
     assert metric(server, run_id, "loss") == [(step, float(step)) for step in range(1, 81)]
+
+
+def test_the_end_of_a_trial_does_not_hold_up_its_search(monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    tracker = tracking.open("wandb://team/topics", "one", tmp_path / "work")
+    child = tracker.child("trial 1")
+    back, finish, ended = threading.Event(), child._run.finish, []
+    monkeypatch.setattr(child._run, "finish", lambda **code: back.wait(60) and ended.append(finish(**code)))
+    child.finish()
+    assert not ended
+    back.set()
+    tracker.finish()
+    assert ended == [None]
 
 
 def test_what_is_wrong_at_the_start_is_one_line(online, monkeypatch, tmp_path):

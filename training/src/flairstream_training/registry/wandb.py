@@ -17,9 +17,6 @@ from ..errors import InputError
 from ..tracking import wandb_client
 from .version import Version
 
-# Nothing of this machine, and no output of the program, belongs to a registered model.
-_QUIET = {"console": "off", "disable_git": True, "disable_code": True, "x_disable_meta": True, "x_disable_stats": True}
-
 
 class WandbRegistry:
     """One collection in a registry of an organisation."""
@@ -87,7 +84,7 @@ class WandbRegistry:
                 config={"trained_in": tags.get("run_url", "")},
                 dir=scratch,
                 reinit="create_new",
-                settings=wandb.Settings(**_QUIET),
+                settings=wandb.Settings(**wandb_client.QUIET),
             )
             try:
                 yield run

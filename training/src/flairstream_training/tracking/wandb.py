@@ -9,12 +9,14 @@ import io
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from . import run, wandb_client
-from .sender import say
+from .sender import STOPPED_SECONDS, say
 
 FINISH_SECONDS = 300.0  # for which the last records are waited for
 _START_SECONDS = 30.0
@@ -29,6 +31,7 @@ class WandbTracker:
         self._steps_file = folder / "steps.json"
         self._steps: dict[str, int] = _read(self._steps_file)
         self._children: list[WandbTracker] = []
+        self._is_child, self._ending = bool(group), None
         self._broken = False
         self._run = self._start(group)
         if not made.run_id:
@@ -106,18 +109,35 @@ class WandbTracker:
         """Nothing can be waited for before the end."""
         return f"W&B is offline: flairstream-train sync {self._folder.parent} sends it" if self._run.offline else ""
 
-    def finish(self, failure: str = "", stopped: bool = False) -> None:  # noqa: ARG002
+    def finish(self, failure: str = "", stopped: bool = False) -> None:
+        """A child ends while its search goes on; the run above waits for it."""
         if failure:
             self.tags({"failure": failure})
+        self._ending = threading.Thread(target=self._end, args=(1 if failure else 0,), name="wandb", daemon=True)
+        self._ending.start()
+        if self._is_child:
+            return
+        deadline = time.monotonic() + STOPPED_SECONDS + (0 if stopped else FINISH_SECONDS)
+        for one in (*self._children, self):
+            one._wait(deadline)
+
+    def _wait(self, deadline: float) -> None:
+        if self._ending:
+            self._ending.join(max(0.0, deadline - time.monotonic()))
+            if self._ending.is_alive():
+                self._say_kept("there is no time left")
+        self._lock.close()
+
+    def _end(self, code: int) -> None:
         try:
-            self._run.finish(exit_code=1 if failure else 0)
+            self._run.finish(exit_code=code)
             if not self._run.offline:
                 self._sent_mark().touch()
-        except TimeoutError:
-            say(f"not all is at W&B yet. It is kept: flairstream-train sync {self._folder.parent} sends it")
-        except self._wandb.Error as err:
-            say(str(wandb_client.explained(err)))
-        self._lock.close()
+        except Exception as err:  # too slow, refused, or the client's other process is gone
+            self._say_kept(wandb_client.line(err) or type(err).__name__)
+
+    def _say_kept(self, why: str) -> None:
+        say(f"not all is at W&B yet: {why}. It is kept: flairstream-train sync {self._folder.parent} sends it")
 
     def _sent_mark(self) -> Path:
         """The mark by which W&B's command knows a run that is sent: it would append the same lines again."""
@@ -148,9 +168,7 @@ class WandbTracker:
             dir=self._folder,
             settings=self._wandb.Settings(
                 silent=True,
-                console="off",  # what a training prints is no part of its run
-                disable_git=True,
-                disable_code=True,
+                **wandb_client.QUIET,
                 init_timeout=_START_SECONDS,
                 finish_timeout=FINISH_SECONDS,
                 finish_timeout_raises=True,
@@ -164,7 +182,7 @@ class WandbTracker:
             yield
         except Exception as err:  # the client raises its own, and what the disk or its other process does
             if not self._broken:
-                say(f"W&B: {type(err).__name__}: {' '.join(str(err).split())[:300]}")
+                say(f"W&B: {type(err).__name__}: {wandb_client.line(err)}")
             self._broken = True
 
 

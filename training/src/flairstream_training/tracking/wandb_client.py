@@ -13,6 +13,17 @@ from .. import credentials
 from ..errors import InputError
 
 _OFFLINE = ("offline", "dryrun")
+# Nothing of this machine, and no output of the program, belongs to a run: host name, paths, packages, console.
+QUIET = {
+    "console": "off",
+    "disable_git": True,
+    "disable_code": True,
+    "host": "training",
+    "username": "training",
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+}
 _PUBLIC = "https://api.wandb.ai"
 
 
@@ -68,12 +79,17 @@ def connect() -> None:
 
 def explained(err: Exception) -> InputError:
     """An error of W&B's client in one line, with the remedy where there is one."""
-    text, where = " ".join(str(err).split()), f"the W&B server at {server()}"
+    text, where = line(err), f"the W&B server at {server()}"
     if any(word in text.lower() for word in ("permission denied", "401", "403", "api key", "unauthorized")):
         return InputError(f"{where} refuses the key, or it may not do this: see WANDB_API_KEY and the URL's entity")
     if any(word in text for word in ("did not respond", "while retrying", "timed out", "dial tcp", "deadline")):
         return UnreachableError(f"{where} does not answer: see WANDB_BASE_URL, or set WANDB_MODE=offline")
-    return InputError(f"{where} says: {text[:300]}")
+    return InputError(f"{where} says: {text}")
+
+
+def line(err: Exception) -> str:
+    """Its words in one line, without the key."""
+    return " ".join(credentials.hidden(str(err), "WANDB_API_KEY").split())[:300]
 
 
 def _has_key() -> bool:
