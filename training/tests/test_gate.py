@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
@@ -155,13 +153,12 @@ def test_holm_by_hand():
     assert gate.holm([0.2]) == [0.2]
 
 
-def test_the_comparison_is_the_same_every_time_and_goes_into_json():
+def test_the_comparison_is_the_same_every_time():
     random = np.random.default_rng(7)
     truth = random.integers(0, 3, 100)
     old, new = confused(random, truth, 0.3, 3), confused(random, truth, 0.2, 3)
     first, again = compare(truth, old, new), compare(truth, old, new)
     assert first == again
-    assert json.loads(json.dumps(first.record()))["verdict"] == "passed"
 
 
 def test_many_classes_are_shown_in_a_few_lines():

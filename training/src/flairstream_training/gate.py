@@ -14,7 +14,7 @@ An equal candidate is refused about once in twenty times, at most: see the simul
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -121,10 +121,6 @@ class Comparison:
         if len(changed) > limit:
             lines.append(f"... and {len(changed) - limit} more classes that changed less")
         return "\n".join([*lines, "significantly worse" if self.faults else "not significantly worse"])
-
-    def record(self) -> dict:
-        """For JSON."""
-        return {**asdict(self), "verdict": self.verdict, "faults": self.faults}
 
     def _mcnemar(self) -> str:
         return f"{self.lost:,} rows lost and {self.won:,} won, McNemar's p {_p(self.p)}"

@@ -47,9 +47,8 @@ def judge(registry: Registry, bundle: Path, rows: Sequence[Row], override: str =
         if not override:
             raise InputError(f"cannot compare with {champion}: {err}; --override REASON registers without it") from None
         return Judgement("overridden", champion, None, f"not compared: {err}")
-    if not comparison.faults:
-        return Judgement("passed", champion, comparison)
-    return Judgement("overridden" if override else "refused", champion, comparison, comparison.fault())
+    word = "overridden" if comparison.faults and override else comparison.verdict
+    return Judgement(word, champion, comparison, comparison.fault())
 
 
 def _compare(registry: Registry, champion: Version, candidate: serving.Served, rows: Sequence[Row]) -> gate.Comparison:
