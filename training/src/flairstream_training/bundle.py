@@ -77,10 +77,12 @@ def verify(folder: Path) -> dict:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
         raise InputError(f"{folder} holds no bundle: {MANIFEST}: {err}") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+    if not isinstance(manifest, dict):
         raise InputError(f"{folder} holds no bundle: {MANIFEST} lists no files")
-    if manifest.get("format") != FORMAT:
-        raise InputError(f'{folder}: its format is "{manifest.get("format")}", this program reads "{FORMAT}"')
+    if manifest.get("format", FORMAT) != FORMAT:
+        raise InputError(f'{folder}: its format is "{manifest["format"]}", this program reads "{FORMAT}"')
+    if not isinstance(manifest.get("files"), dict):
+        raise InputError(f"{folder} holds no bundle: {MANIFEST} lists no files")
     for name, entry in manifest["files"].items():
         if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
             raise InputError(f"{folder}: {MANIFEST} lists {name!r}, which is no name of a file")
