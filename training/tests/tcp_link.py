@@ -13,17 +13,19 @@ class Link:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.refused = 0  # connections while it was cut
-        self._up, self._open = True, []
+        self._up, self._open, self._lock = True, [], threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        self._up = False
-        for connection in self._open:
-            _shut(connection)
-        self._open = []
+        with self._lock:
+            self._up = False
+            for connection in self._open:
+                _shut(connection)
+            self._open = []
 
     def join(self) -> None:
-        self._up = True
+        with self._lock:
+            self._up = True
 
     def close(self) -> None:
         self.cut()
@@ -36,14 +38,18 @@ class Link:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            if not self._up:
-                self.refused += 1
-                near.close()
-                continue
-            far = socket.create_connection(self._target)
-            self._open += [near, far]
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+            with self._lock:  # no connection is made while the link is being cut
+                self._accepted(near)
+
+    def _accepted(self, near: socket.socket) -> None:
+        if not self._up:
+            self.refused += 1
+            near.close()
+            return
+        far = socket.create_connection(self._target)
+        self._open += [near, far]
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
