@@ -2,9 +2,7 @@ package registry
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 )
 
@@ -18,24 +16,9 @@ func TestReadOnlyCache(t *testing.T) {
 		fetchFromReadOnlyCache(t, Cache{Dir: dir})
 		return
 	}
-	if os.Getuid() != 0 {
-		t.Skip("the test mounts a file system of its own, which only root may")
-	}
 	c := Cache{Dir: t.TempDir()}
 	cached(t, c, newFake(t))
-	mount := func(arguments ...string) *exec.Cmd {
-		script := `mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"`
-		command := exec.Command("sh", append([]string{"-c", script, c.Dir}, arguments...)...)
-		command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-		command.Env = append(os.Environ(), readOnlyCache+"="+c.Dir)
-		return command
-	}
-	if out, err := mount("true").CombinedOutput(); err != nil {
-		t.Skipf("no file system can be mounted here: %v: %s", err, out)
-	}
-	if out, err := mount(os.Args[0], "-test.run", "^TestReadOnlyCache$").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+	runMounted(t, `mount --bind "$0" "$0" && mount -o remount,ro,bind "$0"`, c.Dir, readOnlyCache)
 }
 
 func fetchFromReadOnlyCache(t *testing.T, c Cache) {

@@ -21,21 +21,26 @@ func TestFullDisk(t *testing.T) {
 		fetchOntoFullDisk(t, dir)
 		return
 	}
+	runMounted(t, `mount -t tmpfs -o size=4m none "$0"`, t.TempDir(), smallDisk)
+}
+
+// runMounted runs the test again in a mount namespace of its own: once script has mounted something at dir ("$0" in it), with
+// the variable set to dir.
+func runMounted(t *testing.T, script, dir, variable string) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("the test mounts a file system of its own, which only root may")
 	}
-	dir := t.TempDir()
 	mount := func(arguments ...string) *exec.Cmd {
-		script := `mount -t tmpfs -o size=4m none "$0" && exec "$@"`
-		command := exec.Command("sh", append([]string{"-c", script, dir}, arguments...)...)
+		command := exec.Command("sh", append([]string{"-c", script + ` && exec "$@"`, dir}, arguments...)...)
 		command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-		command.Env = append(os.Environ(), smallDisk+"="+dir)
+		command.Env = append(os.Environ(), variable+"="+dir)
 		return command
 	}
 	if out, err := mount("true").CombinedOutput(); err != nil {
 		t.Skipf("no file system can be mounted here: %v: %s", err, out)
 	}
-	if out, err := mount(os.Args[0], "-test.run", "^TestFullDisk$").CombinedOutput(); err != nil {
+	if out, err := mount(os.Args[0], "-test.run", "^"+t.Name()+"$").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -42,15 +42,19 @@ func TestLoadRefuses(t *testing.T) {
 		{"a special token without an id", `["[SEP]", 2]`, `["[SEP]"]`, "post_processor: sep: 1 values"},
 		{"a special token that no piece is", `["[SEP]", 2]`, `["[SEP]", 9]`, "lacks one of its ids 1 and 9"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			if !strings.Contains(good, c.old) {
-				t.Fatalf("the good file has no %q", c.old)
-			}
-			_, err := Load([]byte(strings.Replace(good, c.old, c.new, 1)))
-			if err == nil || !strings.HasPrefix(err.Error(), "tokenizer.json: ") || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want one with %q", err, c.want)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { checkRefused(t, good, c.old, c.new, c.want) })
+	}
+}
+
+// checkRefused wants Load to refuse the good file once old is replaced by fresh, with an error that has want.
+func checkRefused(t *testing.T, good, old, fresh, want string) {
+	t.Helper()
+	if !strings.Contains(good, old) {
+		t.Fatalf("the good file has no %q", old)
+	}
+	_, err := Load([]byte(strings.Replace(good, old, fresh, 1)))
+	if err == nil || !strings.HasPrefix(err.Error(), "tokenizer.json: ") || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want one with %q", err, want)
 	}
 }
 
