@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from .channels import from_environment
-from .notice import FORMAT, KINDS, SEVERITIES, Notice
+from .notice import Notice
 from .notifier import Notifier
 from .patience import Patience
 from .run_notices import RunNotices, now
 
-__all__ = ["FORMAT", "KINDS", "SEVERITIES", "Notice", "Notifier", "RunNotices", "now", "open"]
+__all__ = ["Notice", "Notifier", "RunNotices", "now", "open"]
 
 
 def open(environment: Mapping[str, str]) -> Notifier:  # noqa: A001

@@ -4,14 +4,11 @@ from .drivers import check, fetch, open_registry
 from .place import Place, parse
 from .promotion import promote
 from .submission import Registered, submit
-from .version import CANDIDATE, CHAMPION, Registry, Version
+from .version import Version
 
 __all__ = [
-    "CANDIDATE",
-    "CHAMPION",
     "Place",
     "Registered",
-    "Registry",
     "Version",
     "check",
     "fetch",
